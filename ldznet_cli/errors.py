@@ -1,0 +1,98 @@
+"""The exceptions a user may meet, each with its exit code; one base class to catch.
+
+    LdznetError              1   something went wrong, in one line
+    ├── UsageError           2   the command or its arguments make no sense
+    │   └── PromptError          an empty prompt, or one longer than the text encoder takes
+    ├── SomeItemsFailed      3   the run finished, but some items failed
+    ├── NothingToDo          4   nothing to work on was found
+    ├── WeightsUnavailable   5   weights are missing, gated, or out of reach
+    ├── Interrupted        130   stopped by Ctrl-C; what was done stays whole
+    ├── PipeClosed         141   the reader of our output went away
+    ├── ImageError           1   one image cannot be read
+    ├── AnnotationError      1   an annotation file or record is wrong
+    ├── CacheError           1   an object of the feature cache is missing or damaged
+    │   └── CacheMismatch        a cache was made with other settings; says which field differs
+    ├── ModelError           1   a model folder that does not fit
+    └── DiskFull             1   no space left to write to
+
+A message says what, where, what was expected and found, and what to do next. Only `ldznet_cli.cli` prints.
+"""
+
+
+class LdznetError(Exception):
+    """Base class of every error that is the user's to see. `exit_code` is the process's."""
+
+    exit_code = 1
+
+
+class UsageError(LdznetError):
+    """The command, an argument or a setting makes no sense."""
+
+    exit_code = 2
+
+
+class PromptError(UsageError):
+    """A prompt that is empty, or longer than the text encoder takes."""
+
+
+class SomeItemsFailed(LdznetError):
+    """The run went through to its end, but some of its items failed."""
+
+    exit_code = 3
+
+
+class NothingToDo(LdznetError):
+    """Nothing to work on was found: an empty folder, a glob without a match."""
+
+    exit_code = 4
+
+
+class WeightsUnavailable(LdznetError):
+    """Weights that are missing, gated, or on a hub that cannot be reached."""
+
+    exit_code = 5
+
+
+class Interrupted(LdznetError):
+    """Stopped by Ctrl-C between two items. The message says how to go on."""
+
+    exit_code = 130
+
+
+class PipeClosed(LdznetError):
+    """The program that read our standard output went away. Ends the run without a word."""
+
+    exit_code = 141
+
+
+class ImageError(LdznetError):
+    """One image that cannot be read: an item's failure, not the run's."""
+
+
+class AnnotationError(LdznetError):
+    """An annotation file, or a record in a pipe, that is wrong."""
+
+
+class CacheError(LdznetError):
+    """An object of the feature cache that is missing or damaged."""
+
+
+class CacheMismatch(CacheError):
+    """A cache made with other settings than those asked for.
+
+    `field` names the setting, `expected` what was asked for, `found` what the cache holds.
+    """
+
+    def __init__(
+        self, field: str, expected: object, found: object, advice: str = "use another --cache"
+    ) -> None:
+        super().__init__(f"the cache differs in {field}: expected {expected}, found {found}; {advice}")
+        self.field, self.expected, self.found = field, expected, found
+
+
+class ModelError(LdznetError):
+    """A model folder (a net or an LDM) that does not fit what is asked of it."""
+
+
+class DiskFull(LdznetError):
+    """No space left on the device that is written to."""

@@ -1,0 +1,1 @@
+"""Samples: images, phrases and masks, from folders and COCO-style files; the public record of a mask."""

@@ -1,0 +1,109 @@
+"""Which images are meant: folders, files and globs become a sorted list of `ImageRef`."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import BinaryIO
+
+from ldznet_cli.errors import NothingToDo, UsageError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+"""What counts as an image inside a folder or a glob, in any case. A file that is named is taken as it is."""
+
+
+@dataclass(frozen=True, order=True)
+class ImageRef:
+    """One image: where its file is, and its `name`, the path inside its source (with `/`), under which outputs go."""
+
+    path: Path
+    name: str
+
+
+def list_images(
+    sources: Iterable[str | os.PathLike[str]], *, recursive: bool = True, exclude: Sequence[str] = ()
+) -> list[ImageRef]:
+    """The images of folders, files and globs: sources in the order given, each sorted by name, none twice.
+
+    Folders are searched for `SUFFIXES`, hidden files and linked folders left alone. A file's name is its path below
+    the folder that all single files have in common, so `a/1.jpg b/1.jpg` keep their tree. A glob's names begin after
+    its fixed part. `exclude` holds patterns such as `*.gif` or `thumbs/*`, matched with the whole name and with
+    each of its parts.
+
+    Raises UsageError for a source that does not exist, NothingToDo when no image is left.
+    """
+    named = [os.fspath(source) for source in sources]
+    root = _common_folder([source for source in named if Path(source).is_file()])
+    found: dict[str, ImageRef] = {}
+    for source in named:
+        for ref in _images_of(source, root, recursive):
+            if not _excluded(ref.name, exclude):
+                found.setdefault(os.path.realpath(ref.path), ref)
+    if not found:
+        raise NothingToDo(f"no image found in {_named(named)}: looked for {', '.join(sorted(SUFFIXES))}")
+    return list(found.values())
+
+
+def read_list(stream: BinaryIO, nul: bool = False) -> list[str]:
+    """The paths on a stream, one a line (or NUL-separated, as of `find -print0`), empty ones left out."""
+    entries = stream.read().split(b"\0" if nul else b"\n")
+    paths = (os.fsdecode(entry if nul else entry.removesuffix(b"\r")) for entry in entries)
+    return [path for path in paths if path]
+
+
+def _images_of(source: str, root: Path, recursive: bool) -> list[ImageRef]:
+    path = Path(source)
+    if "\0" in source:
+        raise UsageError(f"{source!a} is not a path: lists separated by NUL are read with -0")
+    if path.is_dir():
+        return sorted(_walk(path, recursive), key=lambda ref: ref.name)
+    if path.exists():
+        return [ImageRef(path, Path(os.path.abspath(path)).relative_to(root).as_posix())]  # noqa: PTH100 (lexical)
+    if glob.has_magic(source):
+        return _matches(source, recursive)
+    raise UsageError(f"{ascii(source)[1:-1]} does not exist: name an image, a folder or a quoted glob")
+
+
+def _walk(folder: Path, recursive: bool) -> Iterator[ImageRef]:
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        for name in files:
+            path = Path(here, name)
+            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield ImageRef(path, path.relative_to(folder).as_posix())
+
+
+def _matches(pattern: str, recursive: bool) -> list[ImageRef]:
+    fixed = Path(*_before_magic(Path(pattern).parts))
+    paths = [Path(match) for match in glob.glob(pattern, recursive=recursive)]  # noqa: PTH207 (absolute patterns too)
+    images = [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return sorted(
+        (ImageRef(path, path.relative_to(fixed).as_posix()) for path in images), key=lambda r: r.name
+    )
+
+
+def _before_magic(parts: Sequence[str]) -> Iterator[str]:
+    for part in parts:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _common_folder(files: Sequence[str]) -> Path:
+    """The deepest folder that holds all of these files; lexical, so that a link keeps the name it was given."""
+    folders = [os.path.dirname(os.path.abspath(file)) for file in files]  # noqa: PTH100, PTH120
+    return Path(os.path.commonpath(folders)) if folders else Path()
+
+
+def _excluded(name: str, patterns: Sequence[str]) -> bool:
+    parts = name.split("/")
+    return any(fnmatchcase(text, pattern) for pattern in patterns for text in (name, *parts))
+
+
+def _named(sources: Sequence[str]) -> str:
+    shown = ", ".join(ascii(source)[1:-1] for source in sources[:3]) or "an empty list"
+    return shown + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
