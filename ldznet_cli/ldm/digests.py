@@ -1,0 +1,124 @@
+"""What a model is, in hashes: one for each part, over its configuration and the bytes of its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from ldznet_cli.config import user_cache
+from ldznet_cli.ldm.folder import LdmParts, find_parts, read_json, weight_files
+from ldznet_cli.ldm.noise import schedule_fields
+
+_SAYS_NOTHING = {
+    "_diffusers_version",
+    "_name_or_path",
+    "name_or_path",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+}
+"""Fields that libraries write beside the configuration and that no value depends on."""
+
+_SETTLED_SECONDS = 2.0
+"""A file changed more recently could change again in the same tick of the clock: its hash is not remembered."""
+
+
+@dataclass(frozen=True)
+class LdmDigests:
+    """SHA-256 of each part, hexadecimal; None where the model has no such part."""
+
+    first_stage: str
+    text: str | None
+    unet: str | None
+    schedule: str | None
+
+    @cached_property
+    def combined(self) -> str:
+        """One hash for the whole model."""
+        return _sha256(asdict(self))
+
+    def to_dict(self) -> dict[str, str | None]:
+        """The four hashes under their names."""
+        return asdict(self)
+
+
+def digests_of(folder: Path, vae: Path | None = None) -> LdmDigests:
+    """The digests of the model in `folder`, with `vae`'s first stage instead of its own where one is given.
+
+    Weight files are read once: their hashes are remembered in the user's cache by path, size and time.
+    Raises WeightsUnavailable, ModelError.
+    """
+    return digests_of_parts(find_parts(folder, vae))
+
+
+def digests_of_parts(parts: LdmParts) -> LdmDigests:
+    """As `digests_of`, of parts already found. Moving or renaming folders changes nothing."""
+    text = unet = schedule = None
+    if parts.text_encoder and parts.tokenizer:
+        text = _sha256([_tokenizer(parts.tokenizer), _part(parts.text_encoder, "text_encoder")])
+    if parts.unet:
+        unet = _part(parts.unet, "unet")
+    if parts.scheduler:
+        schedule = _sha256(schedule_fields(read_json(parts.scheduler / "scheduler_config.json")))
+    return LdmDigests(_part(parts.first_stage, "vae"), text, unet, schedule)
+
+
+def _part(folder: Path, part: str) -> str:
+    files = sorted(file_digest(path) for path in weight_files(folder, part))
+    return _sha256({"config": _meaningful(read_json(folder / "config.json")), "weights": files})
+
+
+def _tokenizer(folder: Path) -> dict[str, Any]:
+    texts = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.txt"))}
+    return texts | {path.name: _meaningful(read_json(path)) for path in sorted(folder.glob("*.json"))}
+
+
+def _meaningful(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in _SAYS_NOTHING}
+
+
+def _sha256(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, remembered in the user's cache while path, size and times stay the same."""
+    path = path.resolve()
+    stat = path.stat()
+    times = [stat.st_mtime_ns, stat.st_ctime_ns]
+    identity = {"path": str(path), "size": stat.st_size, "times_ns": times}
+    note = user_cache() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
+    remembered = _recall(note)
+    if remembered and {key: remembered.get(key) for key in identity} == identity:
+        return str(remembered["sha256"])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if time.time() - max(stat.st_mtime, stat.st_ctime) > _SETTLED_SECONDS:
+        _remember(note, {**identity, "sha256": digest})
+    return digest
+
+
+def _recall(note: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(note.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("sha256"), str) else None
+
+
+def _remember(note: Path, value: dict[str, Any]) -> None:
+    """Without a writable cache folder each start reads the weights anew, which is slow but right."""
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=note.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+            json.dump(value, file)
+        Path(file.name).replace(note)
+    except OSError:
+        return
