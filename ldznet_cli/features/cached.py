@@ -1,0 +1,123 @@
+"""Features out of a cache that `ldznet cache-features` filled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from ldznet_cli.errors import CacheError, CacheMismatch
+from ldznet_cli.features.key import Compute, FeatureSettings, Key, Storage
+from ldznet_cli.features.manifest import Manifest, read_manifests
+from ldznet_cli.features.mismatch import Wanted
+from ldznet_cli.features.source import FeatureItem, SampleFeatures
+from ldznet_cli.features.storage import restored
+from ldznet_cli.features.store import Store
+from ldznet_cli.features.unit import Request, unit_of
+from ldznet_cli.ldm.digests import LdmDigests
+from ldznet_cli.ldm.noise import DrawPolicy
+from ldznet_cli.samples.images import Geometry, ImageRef, sha256_of
+
+
+class CachedFeatures:
+    """A FeatureSource that reads what a finished run left, each object checked to the last bit.
+
+    `settings` decide the values, `draws` is how many draws each phrase has, `blocks` which of the stored blocks are
+    handed out. Nothing is computed, no weights are needed, and images are only hashed (once), not decoded.
+    """
+
+    def __init__(self, cache: Path, manifest: Manifest, blocks: Sequence[int] | None = None) -> None:
+        self.cache, self.manifest = cache, manifest
+        self.blocks = tuple(manifest.settings.blocks if blocks is None else sorted(set(blocks)))
+        self._store = Store(cache)
+        self._sha256: dict[tuple[Path, int, int], str] = {}
+
+    def __repr__(self) -> str:
+        return f"CachedFeatures({str(self.cache)!r}, blocks={self.blocks}, draws={self.draws})"
+
+    @classmethod
+    def open(
+        cls,
+        cache: Path,
+        *,
+        ldm_digests: LdmDigests | None = None,
+        geometry: Geometry | None = None,
+        policy: DrawPolicy | None = None,
+        blocks: Sequence[int] | None = None,
+        compute: Compute | None = None,
+        storage: Storage | None = None,
+    ) -> CachedFeatures:
+        """The newest finished run in `cache` that fits everything given; what is None may be as it likes.
+
+        `blocks` may be fewer than were cached; with none at all, `()`, only z and text are compared and read.
+        Raises CacheError when the cache has no finished run, CacheMismatch naming the first field that differs.
+        """
+        wanted = Wanted(ldm_digests, geometry, policy, blocks, compute, storage)
+        manifests = read_manifests(Path(cache))
+        for manifest in manifests:
+            if not wanted.differences(manifest.settings):
+                return cls(Path(cache), manifest, blocks)
+        closest = min((wanted.differences(manifest.settings) for manifest in manifests), key=len)
+        field, expected, found = closest[0]
+        advice = f"run `ldznet cache-features` with what is expected, or use another --cache than {cache}"
+        raise CacheMismatch(field, expected, found, advice)
+
+    @classmethod
+    def from_manifest(cls, cache: Path) -> CachedFeatures:
+        """The newest finished run in `cache`, whatever it is. Raises CacheError when there is none."""
+        return cls.open(cache)
+
+    @property
+    def settings(self) -> FeatureSettings:
+        """All that decided the values."""
+        return self.manifest.settings
+
+    @property
+    def draws(self) -> int:
+        """How many draws each phrase has."""
+        return self.manifest.draws
+
+    def phrases(self, image: ImageRef) -> tuple[str, ...]:
+        """The phrases that the run cached for this image, by its content; none when it was not in the run."""
+        return tuple(self.manifest.items.get(self._identity(image), ()))
+
+    def features(self, image: ImageRef, items: Sequence[FeatureItem]) -> list[SampleFeatures]:
+        """One for each item, float32 on the CPU.
+
+        Raises CacheError when an object is missing (naming image and phrase) or damaged (naming the file).
+        """
+        sha256 = self._identity(image)
+        requests = [unit_of(image, sha256, [item], self.settings.policy).requests[0] for item in items]
+        z = self._read(self.settings.z_key(sha256), image, None)["z"] if requests else None
+        return [self._sample(image, sha256, request, z) for request in requests if z is not None]
+
+    def _sample(self, image: ImageRef, sha256: str, request: Request, z: Tensor) -> SampleFeatures:
+        text = self._read(self.settings.text_key(request.prompt), image, request)["text"]
+        blocks = {}
+        if self.blocks:
+            key = self.settings.features_key(sha256, request.prompt, request.draw)
+            found = self._read(key, image, request)
+            blocks = {index: found[str(index)] for index in self.blocks}
+        return SampleFeatures(z, text, blocks, request.prompt, request.draw.timestep)
+
+    def _read(self, key: Key, image: ImageRef, request: Request | None) -> dict[str, Tensor]:
+        try:
+            return restored(self._store.read(key).tensors)
+        except FileNotFoundError:
+            item = request and f", phrase {request.item.phrase!r}, draw {request.item.draw}"
+            advice = f"run `ldznet cache-features` with this image and phrase and --cache {self.cache}"
+            if request and request.item.draw >= self.draws:
+                advice += f" --draws {request.item.draw + 1}"
+            what = f"the cache {self.cache} has no {key['kind']} for image {image.name}{item or ''}"
+            raise CacheError(f"{what}; {advice}") from None
+
+    def _identity(self, image: ImageRef) -> str:
+        try:
+            stat = image.path.stat()
+        except OSError:
+            return sha256_of(image.path)  # which says what is wrong with it
+        known = (image.path, stat.st_size, stat.st_mtime_ns)
+        if known not in self._sha256:
+            self._sha256[known] = sha256_of(image.path)
+        return self._sha256[known]

@@ -1,0 +1,34 @@
+"""What a training run will take: parameters, memory, seconds a step, measured on its own first batch."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from ldznet_cli.nets import build_net
+from ldznet_cli.training.run import Plan
+
+_COPIES = 5
+"""Float32 copies of the weights: the net, its average, its gradient, and AdamW's two moments."""
+
+
+def cost_of(plan: Plan, device: str = "cpu") -> dict[str, Any]:
+    """`parameters`; `state_bytes` of weights, average, gradients and optimiser; `seconds_per_step`, of a forward and
+    a backward pass of the second of two batches, read and computed in this process; `seconds`, of all steps."""
+    net = build_net(plan.net).to(device).train()
+    data = plan.data()
+    for number in range(2):
+        began = time.perf_counter()
+        batch = data[number].to(net.device)
+        logits = net(batch.inputs, batch.text, batch.features)
+        binary_cross_entropy_with_logits(logits, batch.target).backward()
+        seconds = time.perf_counter() - began
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return {
+        "parameters": parameters,
+        "state_bytes": 4 * _COPIES * parameters,
+        "seconds_per_step": round(seconds, 4),
+        "seconds": round(seconds * plan.config.steps),
+    }

@@ -1,0 +1,145 @@
+"""From annotated samples and a feature source to batches, each a function of its number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ldznet_cli.features.source import FeatureItem, FeatureSource
+from ldznet_cli.samples.geometry import Geometry, to_pixels
+from ldznet_cli.samples.images import read_image
+from ldznet_cli.samples.listing import ImageRef
+from ldznet_cli.samples.masks import resize_mask
+from ldznet_cli.samples.sample import Sample
+from ldznet_cli.training.order import BatchOrder, generator
+
+
+@dataclass
+class Batch:
+    """What one forward and backward pass eats.
+
+    `inputs`: z (B, 4, h, w), or the image (B, 3, H, W) in [-1, 1] for RGBNet; `text` (B, L, D); `features` by
+    block index, (B, C, h, w) each; `target` (B, 1, H, W), 0 or 1; `names` tell the samples in messages.
+    """
+
+    inputs: Tensor
+    text: Tensor
+    features: dict[int, Tensor]
+    target: Tensor
+    names: list[str]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
+        features = {index: feature.to(device) for index, feature in self.features.items()}
+        return Batch(
+            self.inputs.to(device), self.text.to(device), features, self.target.to(device), self.names
+        )
+
+
+@dataclass(frozen=True)
+class Question:
+    """A phrase put to an image: `sample` is None when the phrase names something absent."""
+
+    image: ImageRef
+    size: tuple[int, int]
+    phrase: str
+    sample: Sample | None
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"{self.image.name} ({self.phrase!r}{'' if self.sample else ', absent'})"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Makes batches of questions: features from `source`, masks on the network's own grid.
+
+    A mask pixel of the grid is foreground when at least half of it is covered. `rgb` feeds the image itself
+    in place of z (RGBNet).
+    """
+
+    source: FeatureSource
+    geometry: Geometry
+    rgb: bool = False
+
+    def grid(self, question: Question) -> tuple[int, int]:
+        """(W, H) of the network's grid for this question, in pixels."""
+        return self.geometry.network_size(*question.size)
+
+    def batch(self, questions: Sequence[Question], draws: Sequence[int]) -> Batch:
+        """The batch of `questions`, all of one grid size, each with its noise draw."""
+        parts = [
+            self.source.features(question.image, [FeatureItem(question.phrase, draw)])[0]
+            for question, draw in zip(questions, draws, strict=True)
+        ]
+        inputs = (
+            [self._pixels(question) for question in questions] if self.rgb else [part.z for part in parts]
+        )
+        return Batch(
+            torch.stack(inputs),
+            torch.stack([part.text for part in parts]),
+            {index: torch.stack([part.blocks[index] for part in parts]) for index in parts[0].blocks},
+            torch.stack([self._target(question) for question in questions]),
+            [question.name for question in questions],
+        )
+
+    def _pixels(self, question: Question) -> Tensor:
+        return torch.from_numpy(to_pixels(read_image(question.image.path), self.geometry))
+
+    def _target(self, question: Question) -> Tensor:
+        width, height = self.grid(question)
+        if question.sample is None:
+            return torch.zeros(1, height, width)
+        mask = resize_mask(question.sample.mask(), width, height)
+        return torch.from_numpy(mask.astype(np.float32))[None]
+
+
+class TrainingSet(Dataset[Batch]):
+    """Batches by number. Which samples, which noise draws and which absent phrases is drawn from the seed.
+
+    `absent` gives the phrases of each image that may be used as negatives; `draws` is how many noise draws a
+    cache holds, None when every draw can be had (live features).
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        reader: Reader,
+        *,
+        batch: int,
+        seed: int,
+        negatives: float = 0.0,
+        absent: Mapping[ImageRef, Sequence[str]] | None = None,
+        draws: int | None = None,
+    ) -> None:
+        self.samples = [sample for sample in samples if not sample.absent]
+        self.reader, self.seed = reader, seed
+        self.negatives, self.absent, self.draws = negatives, absent or {}, draws
+        grids = [reader.geometry.network_size(sample.width, sample.height) for sample in self.samples]
+        self.order = BatchOrder(grids, batch, seed)
+
+    def __getitem__(self, number: int) -> Batch:
+        epoch, indices = self.order[number]
+        questions, draws = zip(*[self._question(epoch, index) for index in indices], strict=True)
+        return self.reader.batch(questions, draws)
+
+    def _question(self, epoch: int, index: int) -> tuple[Question, int]:
+        sample = self.samples[index]
+        random = generator(self.seed, "sample", epoch, index)
+        draw = int(random.integers(self.draws if self.draws is not None else 2**31))
+        absent = self.absent.get(sample.image, ())
+        if absent and random.random() < self.negatives:
+            return question(sample, absent[int(random.integers(len(absent)))]), draw
+        return question(sample), draw
+
+
+def question(sample: Sample, absent: str | None = None) -> Question:
+    """The question that `sample` answers, or another phrase put to its image, which is absent there."""
+    size = (sample.width, sample.height)
+    return Question(sample.image, size, absent or sample.phrase, None if absent else sample)

@@ -1,0 +1,49 @@
+"""Which samples make up which batch: a function of (seed, step) alone, so that a run can be resumed anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+
+def generator(seed: int, *context: Hashable) -> np.random.Generator:
+    """A random generator that is a function of the seed and of what it is for, and has no history.
+
+    SHA-256 of both keys NumPy's Philox, which gives the same numbers on every machine.
+    """
+    name = "|".join(["ldznet.training", str(seed), *map(str, context)])
+    return np.random.Generator(
+        np.random.Philox(key=int.from_bytes(hashlib.sha256(name.encode()).digest()[:16]))
+    )
+
+
+class BatchOrder:
+    """Batches of samples that share a shape, in an order that is drawn anew for each epoch.
+
+    `shapes[i]` is whatever sample i must have in common with the others of its batch (the size of its network
+    grid). A shape's last batch of an epoch may be smaller; every sample comes once an epoch.
+    """
+
+    def __init__(self, shapes: Sequence[Hashable], batch: int, seed: int) -> None:
+        self.seed, self.batch = seed, batch
+        self.groups: dict[Hashable, list[int]] = {}
+        for index, shape in enumerate(shapes):
+            self.groups.setdefault(shape, []).append(index)
+        self.batches_per_epoch = sum(-(-len(group) // batch) for group in self.groups.values())
+        self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
+
+    def __getitem__(self, number: int) -> tuple[int, list[int]]:
+        """Batch `number` of the whole run: its epoch and the indices of its samples."""
+        epoch, place = divmod(number, self.batches_per_epoch)
+        return epoch, self._epoch(epoch)[place]
+
+    def _draw_epoch(self, epoch: int) -> list[list[int]]:
+        random = generator(self.seed, "order", epoch)
+        batches: list[list[int]] = []
+        for group in self.groups.values():
+            order = [group[i] for i in random.permutation(len(group))]
+            batches += [order[i : i + self.batch] for i in range(0, len(order), self.batch)]
+        return [batches[i] for i in random.permutation(len(batches))]

@@ -1,0 +1,214 @@
+"""The run folder: a net folder that `segment --model` takes, with the settings and the course of its training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ldznet_cli import __version__
+from ldznet_cli.errors import ModelError, UsageError
+from ldznet_cli.features.source import FeatureSource
+from ldznet_cli.nets import NetConfig, NetInfo, build_net, initialise, save_net
+from ldznet_cli.nets.manifest import EMA, MANIFEST, RAW
+from ldznet_cli.samples.coco import SampleSet
+from ldznet_cli.samples.geometry import Geometry
+from ldznet_cli.samples.listing import ImageRef
+from ldznet_cli.samples.sample import Sample
+from ldznet_cli.training import checkpoint
+from ldznet_cli.training.config import TrainConfig
+from ldznet_cli.training.dataset import Reader, TrainingSet
+from ldznet_cli.training.loop import Run, TrainEvent, train
+from ldznet_cli.training.validation import choose, hold_out, validate
+
+FORMAT = "ldznet.training/1"
+RECORD = "training.json"
+_PACKAGES = ("accelerate", "diffusers", "numpy", "torch")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learned from: samples, where their features come from, and the LDM behind those.
+
+    `validation` is None when a share of the training images is to be held out. `draws` is how many noise draws
+    the features have, None without limit; `absent` the phrases that may serve as negatives.
+    """
+
+    samples: SampleSet
+    source: FeatureSource
+    geometry: Geometry
+    ldm_name: str
+    ldm_digests: Mapping[str, str | None]
+    timesteps: tuple[int, int]
+    features: Mapping[str, Any]
+    validation: SampleSet | None = None
+    draws: int | None = None
+    absent: Mapping[ImageRef, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run before its first step: the net and its settings, the samples on either side, the folder."""
+
+    out: Path
+    config: TrainConfig
+    net: NetConfig
+    init: str
+    material: Material
+    training: tuple[Sample, ...]
+    validation: tuple[Sample, ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides the weights, as JSON values; a run is resumed only with the same."""
+        material = self.material
+        return {
+            **self.config.what_decides_the_weights,
+            "net": self.net.to_dict(),
+            "init": self.init,
+            "gt": material.samples.digest,
+            "val_gt": material.validation.digest if material.validation else None,
+            "ldm": dict(material.ldm_digests),
+            "geometry": asdict(material.geometry),
+            "timesteps": list(material.timesteps),
+            "draws": material.draws,
+            **material.features,
+        }
+
+    def reader(self) -> Reader:
+        """Where batches come from."""
+        return Reader(self.material.source, self.material.geometry, rgb=self.net.kind == "rgbnet")
+
+    def data(self) -> TrainingSet:
+        """The batches to train on."""
+        return TrainingSet(
+            self.training,
+            self.reader(),
+            batch=self.config.batch,
+            seed=self.config.seed,
+            negatives=self.config.negatives,
+            absent=self.material.absent,
+            draws=self.material.draws,
+        )
+
+
+def plan(out: Path, config: TrainConfig, net: NetConfig, init: str, material: Material) -> Plan:
+    """Splits the samples and checks that a run can be begun, or gone on with, in `out`.
+
+    Raises UsageError when there is nothing to train or to validate on, or when `out` holds another run.
+    """
+    training = list(material.samples.samples)
+    held: list[Sample] = []
+    if material.validation is not None:
+        held = list(material.validation.samples)
+    else:
+        training, held = hold_out(training, config.validation_share, config.seed)
+    held = choose(held, config.validation_samples, config.seed)
+    if not any(not sample.absent for sample in training) or not held:
+        where = material.samples.path
+        raise UsageError(
+            f"{where}: {len(training)} samples to train on and {len(held)} to validate on; "
+            "both are needed: give --val-gt, or another --validation-share"
+        )
+    made = Plan(out, config, net, init, material, tuple(training), tuple(held))
+    _check_same_run(out, made.settings)
+    return made
+
+
+def run(
+    plan: Plan,
+    *,
+    unet_weights: Callable[[], Mapping[str, Tensor]] | None,
+    device: str = "cpu",
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[TrainEvent]:
+    """Trains what `plan` says, and keeps the run folder up to date; resumes where a former run stopped.
+
+    `unet_weights` gives the LDM's UNet, for a net that starts from it. Raises what `train` raises, and ModelError.
+    """
+    config, reader = plan.config, plan.reader()
+    net = build_net(plan.net, config.seed)
+    if checkpoint.latest(plan.out) is None:
+        initialise(net, unet_weights() if unet_weights is not None else None, config.seed)
+    state = Run(plan.out, net)
+    _write_record(plan, state)
+    for event in train(
+        config,
+        state,
+        plan.data(),
+        validate=lambda averaged, step: validate(averaged, plan.validation, reader, step, config.batch),
+        save_best=partial(_save_best, plan),
+        stop=stop,
+        device=device,
+    ):
+        if event.kind != "step":
+            _write_record(plan, state)
+        yield event
+
+
+def _save_best(plan: Plan, state: Run, ema: nn.Module, threshold: float) -> None:
+    material = plan.material
+    info = NetInfo(
+        config=plan.net,
+        ldm_name=material.ldm_name,
+        ldm_digests=dict(material.ldm_digests),
+        geometry=asdict(material.geometry),
+        threshold=threshold,
+        timesteps=material.timesteps,
+        training={"step": state.progress.step, "absent_phrases": plan.config.negatives > 0},
+    )
+    save_net(plan.out, state.net, info, ema=ema)
+
+
+def _check_same_run(out: Path, settings: Mapping[str, Any]) -> None:
+    found = read_record(out)
+    if found is None:
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(f"--out: {out} is not empty and holds no training run; choose another folder")
+        return
+    for name, value in settings.items():
+        if found["settings"].get(name) != value:
+            raise UsageError(
+                f"{out} holds a run with other settings: {name} is {found['settings'].get(name)} there and {value} "
+                "here; choose another --out, or --overwrite"
+            )
+
+
+def read_record(out: Path) -> dict[str, Any] | None:
+    """The `training.json` of a run folder, None where there is none. Raises ModelError when it is damaged."""
+    path = out / RECORD
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if record["format"] != FORMAT:
+            raise ValueError(f"its format is {record['format']}, expected {FORMAT}")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); choose another --out, or --overwrite") from error
+    return record
+
+
+def _write_record(plan: Plan, state: Run) -> None:
+    record = {
+        "format": FORMAT,
+        "settings": plan.settings,
+        "samples": {"training": len(plan.training), "validation": len(plan.validation)},
+        "versions": {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}},
+        **{key: value for key, value in vars(state.progress).items() if key != "losses"},
+    }
+    checkpoint.write_json(plan.out / RECORD, record)
+
+
+def remove(out: Path) -> None:
+    """Deletes a former run (and nothing else) from `out`. Raises UsageError when `out` holds something else."""
+    if out.exists() and read_record(out) is None and any(out.iterdir()):
+        raise UsageError(f"--overwrite: {out} holds no training run; remove it yourself if you mean it")
+    checkpoint.remove_all(out)
+    for name in (MANIFEST, RAW, EMA, RECORD):
+        (out / name).unlink(missing_ok=True)

@@ -1,0 +1,367 @@
+"""Filling a cache: nothing twice, nothing half, nothing that depends on how it came about."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ldznet_cli.errors import CacheError, DiskFull
+from ldznet_cli.features import (
+    CachedFeatures,
+    FeatureItem,
+    RunDone,
+    Store,
+    TextDone,
+    UnitDone,
+    UnitFailed,
+    cache_features,
+    plan_cache,
+)
+from ldznet_cli.features.key import digest
+from ldznet_cli.ldm import FrozenLDM
+from ldznet_cli.samples.images import ImageRef, sha256_of
+from tests.features.conftest import PHRASES, World, draw_image
+
+Files = Callable[[Path], dict[str, bytes]]
+
+
+@contextmanager
+def counting(monkeypatch: pytest.MonkeyPatch, *, stop_after: int | None = None) -> Iterator[dict[str, int]]:
+    """Counts the calls of the model; the call after `stop_after` of the UNet's is a Ctrl-C."""
+    calls = {"encode_image": 0, "encode_text": 0, "features": 0}
+
+    def counted(name: str) -> Callable[..., object]:
+        original = getattr(FrozenLDM, name)
+
+        def call(*args: object, **options: object) -> object:
+            if name == "features" and calls[name] == stop_after:
+                raise KeyboardInterrupt
+            calls[name] += 1
+            return original(*args, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in calls:
+            patch.setattr(FrozenLDM, name, counted(name))
+        yield calls
+
+
+def test_a_run_tells_what_it_does_and_makes_what_was_planned(world: World, tmp_path: Path) -> None:
+    plan, store = world.plan(tmp_path / "cache"), Store(tmp_path / "cache")
+    events = list(cache_features(plan, world.ldm, store, batch=4))
+    assert [event.prompt for event in events if isinstance(event, TextDone)] == list(plan.prompts)
+    assert [event.unit for event in events if isinstance(event, UnitDone)] == list(plan.todo)
+    assert {event.objects for event in events if isinstance(event, UnitDone)} == {1 + 2 * len(PHRASES)}
+    last = events[-1]
+    assert isinstance(last, RunDone)
+    assert (last.objects, last.failures) == (plan.missing, ())
+    assert last.bytes == sum(store.path_of(name).stat().st_size for name in store.names())
+    assert len(list(store.names())) == plan.missing
+    assert 0 <= last.waited <= last.seconds
+
+
+def test_the_manifest_says_all_that_was_done(world: World, tmp_path: Path) -> None:
+    done = world.fill(tmp_path / "cache", batch=4)
+    assert done.manifest is not None
+    manifest = json.loads(done.manifest.read_text())
+    assert manifest["items"] == {sha256_of(image.path): sorted(PHRASES) for image in world.images}
+    assert manifest["settings"]["digests"] == world.ldm.digests.to_dict()
+    assert manifest["settings"]["policy"] == {"seed": 3, "timesteps": [300, 500], "template": None}
+    assert manifest["arithmetic"]["batch"] == 4
+    assert manifest["arithmetic"]["threads"] == torch.get_num_threads()
+    assert manifest["versions"]["torch"] == torch.__version__
+    assert manifest["draws"] == 2
+    assert not (tmp_path / "cache" / "failed.jsonl").exists()
+
+
+def test_a_second_run_runs_no_model_and_changes_no_file(
+    world: World, tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with counting(monkeypatch) as calls:
+        world.fill(tmp_path / "cache", batch=4)
+        prompts = len(world.plan(tmp_path / "empty").prompts)
+        assert calls == {"encode_image": 3, "encode_text": prompts, "features": 3 * 2}
+    before = files(tmp_path / "cache")
+    with counting(monkeypatch) as calls:
+        done = world.fill(tmp_path / "cache", batch=4)
+        assert set(calls.values()) == {0}
+    assert (done.objects, done.bytes) == (0, 0)
+    assert files(tmp_path / "cache") == before
+
+
+@pytest.mark.parametrize("stop_after", range(6))
+def test_interrupted_and_resumed_is_uninterrupted_to_the_last_byte(
+    world: World, tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    world.fill(tmp_path / "whole", batch=4)
+    with counting(monkeypatch, stop_after=stop_after), pytest.raises(KeyboardInterrupt):
+        world.fill(tmp_path / "cache", batch=4)
+    store = Store(tmp_path / "cache")
+    assert all(store.is_whole(name) for name in store.names())
+    assert not list(store.root.rglob("*.tmp"))
+    assert not (store.root / "manifests").exists()
+    assert 0 < len(list(store.names())) < len(list(Store(tmp_path / "whole").names()))
+    with counting(monkeypatch) as calls:
+        world.fill(tmp_path / "cache", batch=4)
+        assert calls["features"] <= 6 - stop_after + 2  # what was computed and not yet saved
+        assert calls["encode_text"] == 0
+    assert files(tmp_path / "cache") == files(tmp_path / "whole")
+
+
+def test_killed_and_resumed_is_uninterrupted_to_the_last_byte(
+    world: World, tmp_path: Path, files: Files
+) -> None:
+    """SIGKILL, each time after at least one new object, until the run gets through."""
+    world.fill(tmp_path / "whole", batch=2)
+    store, kills = Store(tmp_path / "cache"), 0
+    while not (store.root / "manifests").exists():
+        before = len(list(store.names()))
+        if (child := os.fork()) == 0:
+            world.fill(store.root, batch=2)
+            os._exit(0)
+        while len(list(store.names())) <= before and not (store.root / "manifests").exists():
+            time.sleep(0.001)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kills += 1
+        assert all(store.is_whole(name) for name in store.names())
+        if kills == 8:
+            world.fill(store.root, batch=2)
+    assert kills > 2
+    world.fill(store.root, batch=2)
+    assert files(store.root) == files(tmp_path / "whole")
+
+
+def test_values_do_not_depend_on_what_is_beside_a_unit(world: World, tmp_path: Path, files: Files) -> None:
+    """All at once, image by image, phrase by phrase of other images first: the same objects."""
+    world.fill(tmp_path / "whole", batch=4)
+    for image in world.images[::-1]:
+        replace(world, images=[image]).fill(tmp_path / "apart", batch=4)
+    whole, apart = (files(tmp_path / name / "objects") for name in ("whole", "apart"))
+    assert whole == apart
+
+
+def test_batch_shapes_agree_to_a_hundred_thousandth(world: World, tmp_path: Path) -> None:
+    items = [FeatureItem(phrase, draw) for phrase in PHRASES for draw in range(2)]
+    found = []
+    for batch in (1, 3, 8):
+        world.fill(tmp_path / str(batch), batch=batch)
+        found.append(CachedFeatures.open(tmp_path / str(batch)).features(world.images[1], items))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            assert torch.equal(one.text, two.text)
+            assert torch.equal(one.z, two.z)
+            for index in one.blocks:
+                torch.testing.assert_close(one.blocks[index], two.blocks[index], rtol=1e-5, atol=1e-5)
+
+
+def test_threads_are_recorded_and_agree_to_a_hundred_thousandth(world: World, tmp_path: Path) -> None:
+    found = []
+    for threads in (1, 2):
+        cache = tmp_path / str(threads)
+        plan = replace(world, images=world.images[:1]).plan(cache, phrases=["lamp"], draws=1)
+        list(cache_features(plan, world.ldm, Store(cache), batch=2, threads=threads))
+        cached = CachedFeatures.open(cache)
+        found.append(cached.features(world.images[0], [FeatureItem("lamp")])[0])
+        key = cached.settings.z_key(sha256_of(world.images[0].path))
+        assert Store(cache).read(key).made["threads"] == threads
+    for index, block in found[0].blocks.items():
+        torch.testing.assert_close(block, found[1].blocks[index], rtol=1e-5, atol=1e-5)
+
+
+def test_whichever_object_is_there_first_is_kept(world: World, tmp_path: Path, files: Files) -> None:
+    world.fill(tmp_path / "cache", batch=1)
+    before = files(tmp_path / "cache" / "objects")
+    world.fill(tmp_path / "cache", phrases=[*PHRASES, "boat"], batch=8)
+    after = files(tmp_path / "cache" / "objects")
+    assert before.items() < after.items()
+    assert sum(b'\\"kind\\":\\"features\\"' in data for data in after.values()) == 3 * 2 * 4
+
+
+def test_moving_and_renaming_images_changes_nothing(
+    world: World, tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fill(tmp_path / "cache")
+    before = files(tmp_path / "cache")
+    moved = []
+    for number, image in enumerate(world.images):
+        path = tmp_path / "elsewhere" / f"renamed-{9 - number}.png"
+        path.parent.mkdir(exist_ok=True)
+        shutil.move(image.path, path)
+        moved.append(ImageRef(path, path.name))
+    with counting(monkeypatch) as calls:
+        assert replace(world, images=moved[::-1]).fill(tmp_path / "cache").objects == 0
+        assert set(calls.values()) == {0}
+    assert files(tmp_path / "cache") == before
+
+
+def test_z_only_runs_no_unet_and_its_z_serves_features_later(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    with counting(monkeypatch) as calls:
+        world.fill(cache, world.settings(z_only=True))
+        assert calls["features"] == 0
+    with counting(monkeypatch) as calls:
+        world.fill(cache)
+        assert (calls["encode_image"], calls["encode_text"]) == (0, 0)
+        assert calls["features"] > 0
+    world.fill(tmp_path / "at once")
+    resumed, at_once = (
+        CachedFeatures.open(tmp_path / name, blocks=world.ldm.blocks).features(
+            world.images[0], [FeatureItem("lamp")]
+        )
+        for name in ("cache", "at once")
+    )
+    assert all(torch.equal(resumed[0].blocks[i], at_once[0].blocks[i]) for i in world.ldm.blocks)
+
+
+def test_an_unreadable_image_fails_alone(world: World, tmp_path: Path) -> None:
+    truncated, empty = tmp_path / "truncated.png", tmp_path / "empty.png"
+    truncated.write_bytes(world.images[0].path.read_bytes()[:2000])
+    empty.write_bytes(b"")
+    bad = [ImageRef(path, path.name) for path in (empty, truncated)]
+    refs = [bad[0], world.images[0], bad[1], *world.images[1:]]
+    mixed = World(world.ldm, refs, world.geometry, world.policy)
+    store = Store(tmp_path / "cache")
+    events = list(cache_features(mixed.plan(store.root), world.ldm, store))
+    last = events[-1]
+    assert isinstance(last, RunDone)
+    assert [event.failure.image for event in events if isinstance(event, UnitFailed)] == [bad[1]]
+    assert [failure.image for failure in last.failures] == bad
+    lines = [json.loads(line) for line in (store.root / "failed.jsonl").read_text().splitlines()]
+    assert [line["image"] for line in lines] == [str(empty), str(truncated)]
+    assert "0 bytes" in lines[0]["error"]
+    assert "truncated" in lines[1]["error"]
+    assert CachedFeatures.open(store.root).manifest.items.keys() == {sha256_of(i.path) for i in world.images}
+    truncated.write_bytes(world.images[0].path.read_bytes())
+    empty.unlink()
+    shutil.copy(world.images[1].path, empty)
+    assert mixed.fill(store.root).failures == ()
+    assert not (store.root / "failed.jsonl").exists()
+
+
+def test_without_any_readable_image_there_is_no_manifest(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "bad.png"
+    path.write_bytes(world.images[0].path.read_bytes()[:2000])
+    done = World(world.ldm, [ImageRef(path, "bad.png")]).fill(tmp_path / "cache")
+    assert done.manifest is None
+    assert len(done.failures) == 1
+
+
+def test_an_image_that_changes_during_the_run_fails(world: World, tmp_path: Path) -> None:
+    plan = world.plan(tmp_path / "cache")
+    draw_image(world.images[1].path, seed=99)
+    *_, done = cache_features(plan, world.ldm, Store(tmp_path / "cache"))
+    assert isinstance(done, RunDone)
+    [failure] = done.failures
+    assert failure.image == world.images[1]
+    assert "has changed since this run began" in failure.error
+
+
+@pytest.mark.parametrize("damage", ["truncated", "zero", "flipped"])
+def test_damaged_objects_that_a_run_meets_are_made_anew(
+    world: World, tmp_path: Path, files: Files, damage: str
+) -> None:
+    """A flipped bit is seen when an object is read: z and text are, when more features of the image are wanted."""
+    cache = tmp_path / "cache"
+    world.fill(cache)
+    before = files(cache / "objects")
+    for name, data in before.items():
+        if damage != "flipped" or b'\\"kind\\":\\"features\\"' not in data:
+            damaged = bytearray(data)
+            damaged[-2] ^= 1
+            (cache / "objects" / name).write_bytes(
+                {"truncated": data[:-9], "zero": b"", "flipped": damaged}[damage]
+            )
+    if damage == "flipped":
+        for name, data in before.items():
+            if b'\\"kind\\":\\"features\\"' in data:
+                (cache / "objects" / name).unlink()
+    world.fill(cache)
+    assert files(cache / "objects") == before
+
+
+def test_a_full_disk_stops_the_run_and_it_goes_on_later(
+    world: World, tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fill(tmp_path / "whole")
+    synced, sync = [], os.fsync
+
+    def runs_full(file: int) -> None:
+        synced.append(file)
+        if len(synced) > 20:
+            raise OSError(28, "No space left on device")
+        sync(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", runs_full)
+        with pytest.raises(DiskFull, match="make room and run the same command again"):
+            world.fill(tmp_path / "cache")
+    store = Store(tmp_path / "cache")
+    assert len(list(store.names())) == 20
+    assert all(store.is_whole(name) for name in store.names())
+    assert not list(store.root.rglob("*.tmp"))
+    world.fill(tmp_path / "cache")
+    assert files(tmp_path / "cache") == files(tmp_path / "whole")
+
+
+def test_a_disk_too_small_is_refused_before_any_work(world: World, tmp_path: Path) -> None:
+    plan = replace(world.plan(tmp_path / "cache"), free_bytes=1000)
+    with pytest.raises(DiskFull, match="the cache needs"):
+        list(cache_features(plan, world.ldm, Store(tmp_path / "cache")))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_values_too_large_for_the_storage_are_refused(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FrozenLDM.features
+    monkeypatch.setattr(
+        FrozenLDM, "features", lambda *args: {i: 1e6 * block for i, block in original(*args).items()}
+    )
+    with pytest.raises(CacheError, match=r"not finite in float16; a wider --storage-dtype"):
+        world.fill(tmp_path / "cache", world.settings("float16"))
+    world.fill(tmp_path / "cache", world.settings("bfloat16"))
+
+
+def test_an_object_s_key_is_its_name_and_says_what_it_is(world: World, tmp_path: Path) -> None:
+    world.fill(tmp_path / "cache", batch=4)
+    store, kinds = Store(tmp_path / "cache"), {"z": 0, "text": 0, "features": 0}
+    for name in store.names():
+        key = json.loads(_metadata(store.path_of(name)))["key"]
+        found = store.read(key)
+        assert digest(key) == name
+        assert found.made["batch"] == (4 if key["kind"] == "features" else 1)
+        kinds[key["kind"]] += 1
+    assert (kinds["z"], kinds["features"]) == (3, 18)
+
+
+def _metadata(path: Path) -> str:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return str(file.metadata()["ldznet"])
+
+
+def test_two_images_of_one_content_are_computed_once(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = ImageRef(tmp_path / "copy.png", "copy.png")
+    shutil.copy(world.images[0].path, copy.path)
+    store = Store(tmp_path / "cache")
+    plan = plan_cache([(world.images[0], ["lamp"]), (copy, ["lamp"])], world.settings(), world.ldm, store)
+    with counting(monkeypatch) as calls:
+        list(cache_features(plan, world.ldm, store))
+        assert calls == {"encode_image": 1, "encode_text": 1, "features": 1}

@@ -1,0 +1,165 @@
+"""The loop: resumed equals uninterrupted, whatever stops it; what it learns from; how it fails."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ldznet_cli.errors import Interrupted, LdznetError, ModelError
+from ldznet_cli.samples.coco import SampleSet
+from ldznet_cli.training import checkpoint
+from ldznet_cli.training.config import TrainConfig
+from ldznet_cli.training.dataset import TrainingSet
+from ldznet_cli.training.loop import Run, TrainEvent, train
+from ldznet_cli.training.validation import validate
+from tests.training.world import Dot, reader, squares
+
+CONFIG = TrainConfig(
+    steps=14,
+    batch=3,
+    learning_rate=1e-2,
+    warmup=2,
+    validate_every=5,
+    checkpoint_every=3,
+    negatives=0.3,
+    seed=4,
+)
+
+
+def session(
+    folder: Path, samples: SampleSet, config: TrainConfig = CONFIG, **options: Any
+) -> Iterator[TrainEvent]:
+    """One process's work on the run in `folder`."""
+    source = reader(samples)
+    absent = {sample.image: ("circle", "moon") for sample in samples.samples}
+    held = samples.samples[:4]
+    data = TrainingSet(
+        samples.samples,
+        source,
+        batch=config.batch,
+        seed=config.seed,
+        negatives=config.negatives,
+        absent=absent,
+    )
+    hooks: dict[str, Any] = {
+        "validate": lambda net, step: validate(net, held, source, step),
+        "save_best": lambda run, net, threshold: None,
+    }
+    return train(config, Run(folder, options.pop("net", None) or Dot()), data, **hooks | options)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Everything that the newest checkpoint holds."""
+    newest = checkpoint.latest(folder)
+    assert newest is not None
+    return {
+        f"{part}/{key}": value
+        for part in ("net", "ema", "optimizer")
+        for key, value in load_file(newest / f"{part}.safetensors").items()
+    }
+
+
+def assert_same_bits(found: Path, expected: Path) -> None:
+    first, second = weights(found), weights(expected)
+    assert first.keys() == second.keys()
+    assert [key for key in first if not torch.equal(first[key], second[key])] == []
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    return squares(tmp_path_factory.mktemp("squares") / "set")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, samples):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, list(session(folder, samples))
+
+
+def test_events_come_in_order_and_old_checkpoints_go(uninterrupted):
+    folder, events = uninterrupted
+    assert [e.step for e in events if e.kind == "step"] == list(range(1, 15))
+    assert [e.step for e in events if e.kind == "validation"] == [5, 10, 14]
+    assert [e.step for e in events if e.kind == "checkpoint"] == [3, 6, 9, 12, 14]
+    kept = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert kept == ["step-00000012", "step-00000014"]
+
+
+@pytest.mark.parametrize("at", [1, 5, 7, 13])
+def test_stopped_and_resumed_is_bit_identical(uninterrupted, samples, tmp_path, at):
+    with pytest.raises(Interrupted, match=f"step {at} of 14"):
+        done = []
+        for event in session(tmp_path, samples, stop=lambda: len(done) >= at):
+            done.extend([event] if event.kind == "step" else [])
+    events = list(session(tmp_path, samples))
+    assert events[0].step == at + 1
+    assert_same_bits(tmp_path, uninterrupted[0])
+
+
+def _until_killed(folder: Path, samples: SampleSet, config: TrainConfig, at: int) -> None:
+    for event in session(folder, samples, config):
+        if event.step == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("at", "workers"), [(2, 0), (8, 0), (11, 2)])
+def test_killed_and_resumed_is_bit_identical(uninterrupted, samples, tmp_path, at, workers):
+    config = replace(CONFIG, workers=workers)
+    child = multiprocessing.get_context("fork").Process(
+        target=_until_killed, args=(tmp_path, samples, config, at)
+    )
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL
+    events = list(session(tmp_path, samples, config))
+    assert events[0].step == at // 3 * 3 + 1  # from the checkpoint before
+    assert_same_bits(tmp_path, uninterrupted[0])
+
+
+def test_bfloat16_resumes_to_the_same_bits_too(samples, tmp_path):
+    config = replace(CONFIG, precision="bfloat16", steps=6)
+    list(session(tmp_path / "whole", samples, config))
+    with pytest.raises(Interrupted):
+        list(session(tmp_path / "parts", samples, config, stop=lambda: True))
+    list(session(tmp_path / "parts", samples, config))
+    assert_same_bits(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_the_loss_falls(samples, tmp_path):
+    config = replace(CONFIG, steps=400, negatives=0.0, learning_rate=3e-2)
+    losses = [event.loss for event in session(tmp_path, samples, config) if event.kind == "step"]
+    assert sum(losses[-20:]) < 0.75 * sum(losses[:20])
+
+
+def test_a_loss_that_is_not_finite_names_the_samples(samples, tmp_path):
+    net = Dot()
+    torch.nn.init.constant_(net.up.bias, float("nan"))
+    with pytest.raises(LdznetError, match=r"the loss is nan on \d+\.png \('(square|circle|moon)"):
+        list(session(tmp_path, samples, net=net))
+
+
+def test_a_damaged_checkpoint_is_named(samples, tmp_path):
+    list(session(tmp_path, samples, replace(CONFIG, steps=3)))
+    newest = checkpoint.latest(tmp_path)
+    (newest / "optimizer.safetensors").write_bytes(b"\x08\0\0\0")
+    with pytest.raises(ModelError, match=r"step-00000003 cannot be used"):
+        list(session(tmp_path, samples))
+
+
+def test_a_half_written_checkpoint_is_not_taken_for_one(uninterrupted, samples, tmp_path):
+    list(session(tmp_path, samples, replace(CONFIG, steps=3)))
+    half = tmp_path / "checkpoints" / ".step-00000012.99"
+    half.mkdir()
+    (half / "net.safetensors").write_bytes(b"half")
+    assert next(session(tmp_path, samples)).step == 4
+    list(session(tmp_path, samples))
+    assert not half.exists()
