@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ldznet_cli.config import user_cache
+from ldznet_cli.errors import WeightsUnavailable
 from ldznet_cli.ldm.folder import LdmParts, find_parts, read_json, weight_files
 from ldznet_cli.ldm.noise import schedule_fields
 
@@ -24,6 +26,17 @@ _SAYS_NOTHING = {
     "transformers_version",
 }
 """Fields that libraries write beside the configuration and that no value depends on."""
+
+_DECODER = ("decoder.", "post_quant_conv.")
+_DECODES = {
+    "decoder_block_out_channels",
+    "num_decoder_blocks",
+    "up_block_types",
+    "upsample_fn",
+    "upsampling_scaling_factor",
+    "use_post_quant_conv",
+}
+"""A first stage's weights and fields that z does not depend on."""
 
 _SETTLED_SECONDS = 2.0
 """A file changed more recently could change again in the same tick of the clock: its hash is not remembered."""
@@ -66,7 +79,15 @@ def digests_of_parts(parts: LdmParts) -> LdmDigests:
         unet = _part(parts.unet, "unet")
     if parts.scheduler:
         schedule = _sha256(schedule_fields(read_json(parts.scheduler / "scheduler_config.json")))
-    return LdmDigests(_part(parts.first_stage, "vae"), text, unet, schedule)
+    return LdmDigests(_first_stage(parts.first_stage), text, unet, schedule)
+
+
+def _first_stage(folder: Path) -> str:
+    """Of the encoder alone: z does not depend on how it would be decoded."""
+    config = _meaningful(read_json(folder / "config.json"))
+    encoder = {key: value for key, value in config.items() if key not in _DECODES}
+    files = sorted(_remembered(path, "encoder", _hash_encoder) for path in weight_files(folder, "vae"))
+    return _sha256({"config": encoder, "weights": files})
 
 
 def _part(folder: Path, part: str) -> str:
@@ -90,19 +111,49 @@ def _sha256(value: Any) -> str:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, remembered in the user's cache while path, size and times stay the same."""
+    return _remembered(path, "file", _hash_file)
+
+
+def _remembered(path: Path, what: str, compute: Callable[[Path], str]) -> str:
     path = path.resolve()
     stat = path.stat()
     times = [stat.st_mtime_ns, stat.st_ctime_ns]
-    identity = {"path": str(path), "size": stat.st_size, "times_ns": times}
-    note = user_cache() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
+    identity = {"path": str(path), "what": what, "size": stat.st_size, "times_ns": times}
+    note = user_cache() / "digests" / f"{hashlib.sha256(f'{what}|{path}'.encode()).hexdigest()[:32]}.json"
     remembered = _recall(note)
     if remembered and {key: remembered.get(key) for key in identity} == identity:
         return str(remembered["sha256"])
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = compute(path)
     if time.time() - max(stat.st_mtime, stat.st_ctime) > _SETTLED_SECONDS:
         _remember(note, {**identity, "sha256": digest})
     return digest
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash_encoder(path: Path) -> str:
+    """Of a safetensors file's tensors, by name, but for the decoder's: name, type, shape and bytes of each."""
+    with path.open("rb") as file:
+        try:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
+            tensors = sorted(item for item in header.items() if not item[0].startswith(_DECODER))
+            hashed = hashlib.sha256()
+            for name, tensor in tensors:
+                if name == "__metadata__":
+                    continue
+                begin, end = tensor["data_offsets"]
+                file.seek(8 + size + begin)
+                hashed.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
+                hashed.update(file.read(end - begin))
+        except (ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
+            raise WeightsUnavailable(
+                f"{path} is truncated or no safetensors file ({error}): fetch it again"
+            ) from error
+    return hashed.hexdigest()
 
 
 def _recall(note: Path) -> dict[str, Any] | None:

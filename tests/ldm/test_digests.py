@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ldznet_cli.config import user_cache
+from ldznet_cli.errors import WeightsUnavailable
 from ldznet_cli.ldm import FrozenLDM, LdmDigests, digests_of
 from ldznet_cli.ldm import digests as room
 
@@ -141,3 +142,25 @@ def test_a_damaged_note_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch
     for note in (user_cache() / "digests").glob("*.json"):
         note.write_text("{")
     assert digests_of(folder) == expected
+
+
+def test_a_first_stage_is_its_encoder(folder: Path) -> None:
+    """z does not depend on how it would be decoded: another decoder leaves caches and nets as they are."""
+    from safetensors.torch import load_file, save_file
+
+    before = digests_of(folder)
+    weights = folder / "vae/diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    decoder = next(key for key in tensors if key.startswith("decoder."))
+    save_file({**tensors, decoder: tensors[decoder] + 1}, weights)
+    assert changed(before, digests_of(folder)) == set()
+    encoder = next(key for key in tensors if key.startswith("encoder."))
+    save_file({**tensors, encoder: tensors[encoder] + 1}, weights)
+    assert changed(before, digests_of(folder)) == {"first_stage"}
+
+
+def test_a_truncated_first_stage_is_named(folder: Path) -> None:
+    weights = folder / "vae/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(WeightsUnavailable, match="truncated"):
+        digests_of(folder)

@@ -1,0 +1,163 @@
+"""From the options of `ldznet train` to what is learned from: samples, features, the net's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ldznet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ldznet_cli.features.source import FeatureSource
+    from ldznet_cli.ldm import FrozenLDM
+    from ldznet_cli.nets import NetConfig
+    from ldznet_cli.samples.coco import SampleSet
+    from ldznet_cli.samples.geometry import Geometry
+    from ldznet_cli.samples.listing import ImageRef
+    from ldznet_cli.training.run import Material
+
+DRAWN_NEGATIVES = 8
+"""Absent phrases that are drawn for each image when features are live and the annotations name none."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Where the material lies; `ldm_name` is what the user calls the LDM. `geometry` and `size` are None where the cache, or the LDM, is to say."""
+
+    gt: Path
+    images: Path | None
+    groups: Path | None
+    val_gt: Path | None
+    cache: Path | None
+    ldm: str | Path
+    ldm_name: str
+    vae: str | None
+    geometry: Literal["aligned", "square", "official"] | None
+    size: int | None
+    device: str
+    offline: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The material, the net that fits it, and the LDM's U-Net to start from (None: start at random)."""
+
+    material: Material
+    net: NetConfig
+    unet_weights: Callable[[], Mapping[str, Tensor]] | None
+
+
+def gather(
+    ask: Ask,
+    kind: Literal["rgbnet", "znet", "ldznet"],
+    fusion: Literal["cross-attention", "concat"],
+    head_width: int,
+    init: Literal["ldm", "random"],
+    negatives: float,
+) -> Gathered:
+    """Loads annotations, LDM and cache. Raises what they raise, and UsageError where they do not go together."""
+    from ldznet_cli.ldm import FrozenLDM
+    from ldznet_cli.nets import for_ldm
+    from ldznet_cli.samples.coco import load_coco
+    from ldznet_cli.training.run import Material
+
+    samples = load_coco(ask.gt, images=ask.images, groups=ask.groups)
+    validation = load_coco(ask.val_gt, groups=ask.groups) if ask.val_gt else None
+    fused = kind == "ldznet"
+    live = ask.cache is None
+    ldm = FrozenLDM.load(
+        ask.ldm, blocks="paper" if live and fused else (), device=ask.device, vae=ask.vae, offline=ask.offline
+    )
+    net = for_ldm(ldm.unet_config, kind, fusion if fused else None, head_width)
+    features = _live(ask, ldm, kind) if live else _cached(ask, ldm, net)
+    absent = _absent(samples, features, negatives, ask.seed)
+    material = Material(
+        samples=samples,
+        validation=validation,
+        source=features.source,
+        geometry=features.geometry,
+        ldm_name=ask.ldm_name,
+        ldm_digests=ldm.digests.to_dict(),
+        timesteps=features.timesteps,
+        features=features.settings,
+        draws=features.draws,
+        absent=absent,
+    )
+    return Gathered(material, net, ldm.unet_state_dict if init == "ldm" else None)
+
+
+@dataclass(frozen=True)
+class _Features:
+    source: FeatureSource
+    geometry: Geometry
+    timesteps: tuple[int, int]
+    settings: dict[str, Any]
+    draws: int | None
+    cached_phrases: Callable[[ImageRef], tuple[str, ...]] | None
+
+
+def _live(ask: Ask, ldm: FrozenLDM, kind: str) -> _Features:
+    from ldznet_cli.cli.feature_options import geometry_for
+    from ldznet_cli.features import LiveFeatures
+    from ldznet_cli.ldm import DrawPolicy
+
+    geometry = geometry_for(ldm, ask.geometry or "aligned", ask.size)
+    policy = DrawPolicy(seed=ask.seed)
+    source = LiveFeatures(ldm, geometry, policy, batch=1, z_only=kind != "ldznet")
+    return _Features(source, geometry, policy.timesteps, {"features": "live"}, None, None)
+
+
+def _cached(ask: Ask, ldm: FrozenLDM, net: NetConfig) -> _Features:
+    from ldznet_cli.cli.feature_options import geometry_for
+    from ldznet_cli.features import CachedFeatures
+
+    assert ask.cache is not None
+    wanted = None if ask.geometry is None else geometry_for(ldm, ask.geometry, ask.size)
+    cached = CachedFeatures.open(ask.cache, ldm_digests=ldm.digests, geometry=wanted, blocks=net.blocks)
+    if ask.geometry is None and ask.size not in (None, cached.settings.geometry.size):
+        size = cached.settings.geometry.size
+        raise UsageError(f"--size {ask.size}: the cache {ask.cache} was made at {size}; leave --size out")
+    settings = {
+        "features": "cached",
+        "storage": cached.settings.storage,
+        "feature_seed": cached.settings.policy.seed,
+    }
+    return _Features(
+        cached,
+        cached.settings.geometry,
+        cached.settings.policy.timesteps,
+        settings,
+        cached.draws,
+        cached.phrases,
+    )
+
+
+def _absent(
+    samples: SampleSet, features: _Features, negatives: float, seed: int
+) -> dict[ImageRef, tuple[str, ...]]:
+    """The phrases of each image that may serve as negatives; with a cache, only what lies in it can."""
+    from ldznet_cli.samples.negatives import absent_phrases
+
+    if negatives == 0:
+        return {}
+    if features.cached_phrases is None:
+        found = absent_phrases(samples.samples, DRAWN_NEGATIVES, seed)
+    else:
+        present: dict[ImageRef, set[str]] = {}
+        for sample in samples.samples:
+            present.setdefault(sample.image, set()).update(() if sample.absent else (sample.phrase,))
+        found = {
+            image: tuple(phrase for phrase in features.cached_phrases(image) if phrase not in phrases)
+            for image, phrases in present.items()
+        }
+    if not any(found.values()):
+        raise UsageError(
+            f"--negatives {negatives}: neither {samples.path} nor the cache names a phrase that is absent from an "
+            "image; run `ldznet cache-features` with --negatives 2, or train with --negatives 0"
+        )
+    return found

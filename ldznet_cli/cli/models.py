@@ -1,0 +1,60 @@
+"""From the names that users type to folders and devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ldznet_cli.cli import console
+from ldznet_cli.config import MINIATURE
+from ldznet_cli.errors import UsageError
+
+MINIATURE_NOTICE = (
+    "the bundled miniature model knows drawn scenes only; for masks of real pictures use "
+    "--predictor clipseg, or (in a later version) the authors' checkpoint through `ldznet weights import`"
+)
+
+
+def resolve_ldm(name: str) -> str | Path:
+    """The bundled LDM's folder for "miniature", else `name` as it is: a folder or a hub id.
+
+    Raises WeightsUnavailable when the bundle is not in this installation.
+    """
+    if name != MINIATURE:
+        return name
+    from ldznet_cli.miniature.bundle import ldm_folder
+
+    return ldm_folder()
+
+
+def resolve_model(name: str | None) -> tuple[Path, bool]:
+    """(net folder, whether it is the bundled one); without a name it is, and one line says what that means.
+
+    Raises UsageError for a folder that is not there, WeightsUnavailable when the bundle is not installed.
+    """
+    if name is None or name == MINIATURE:
+        from ldznet_cli.miniature.bundle import model_folder
+
+        if name is None:
+            console.say(f"ldznet: {MINIATURE_NOTICE}")
+        return model_folder(), True
+    folder = Path(name)
+    if not folder.is_dir():
+        raise UsageError(f"--model: no folder {folder}; `ldznet train --out {folder}` would make one")
+    return folder, False
+
+
+def resolve_device(name: str) -> str:
+    """ "auto" is CUDA where there is one, else the CPU; any other name is taken at its word.
+
+    Raises UsageError for a device that this machine, or this build of PyTorch, does not have.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name} cannot be used here: {reason}") from error
+    return name

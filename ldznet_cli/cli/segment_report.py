@@ -1,0 +1,122 @@
+"""What `ldznet segment` says: records in a pipe, a table for people, the last line, the exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ldznet_cli.cli import console
+from ldznet_cli.errors import Interrupted, SomeItemsFailed
+
+if TYPE_CHECKING:
+    from ldznet_cli.inference import Ledger, Task
+    from ldznet_cli.samples.record import Record
+
+_FEW = 24
+"""Records that a table names one by one; of more it tells by label."""
+
+
+class Report:
+    """Told of each record as it comes, it prints what is to be printed; `end` raises what the exit code is to say."""
+
+    def __init__(self, tasks: Sequence[Task], ledger: Ledger, *, as_json: bool, jsonl: bool) -> None:
+        self.total = sum(len(task.prompts) for task in tasks)
+        self.images, self.ledger, self.as_json = len(tasks), ledger, as_json
+        self.lines = jsonl or not (as_json or _on_a_terminal())
+        self.told = 0
+        self.failed: dict[str, str] = {}
+        self._few: list[Record] = []
+        self._labels: dict[str, list[tuple[int, float]]] = {}
+
+    def begin(self, *, told: bool) -> None:
+        """Say where files go when nobody said so, and what happens to the results of other settings."""
+        out = self.ledger.plan.out
+        if not told:
+            console.say(f"ldznet: files go to ./{out} (choose with --out)")
+        if self.ledger.left_out:
+            console.say(
+                f"ldznet: {self.ledger.left_out} results in {out} come from other settings: what is asked for is made "
+                "anew over them, the others' files stay, their records go"
+            )
+
+    def add(self, record: Record, shown: console.Progress) -> None:
+        """Raises PipeClosed when nobody reads the records any more."""
+        from ldznet_cli.samples.record import to_json
+
+        self.told += 1
+        if record.error is not None and record.image.path not in self.failed:
+            self.failed[record.image.path] = record.error
+            console.warn(record.error)
+            shown.note(failed=len(self.failed))
+        if len(self._few) <= _FEW:
+            self._few.append(record)
+        if record.error is None:
+            self._labels.setdefault(record.label, []).append((record.area or 0, record.score or 0.0))
+        if self.lines:
+            console.emit(to_json(record))
+        shown.advance()
+
+    def end(self) -> None:
+        """The table or the summary, the last line. Raises Interrupted, SomeItemsFailed."""
+        out = self.ledger.plan.out
+        if self.told < self.total:
+            raise Interrupted(
+                f"interrupted: {self.told} of {self.total} masks are in {out}, all of them whole; "
+                "the same command makes the rest"
+            )
+        if self.as_json:
+            console.emit(json.dumps(self._summary(), sort_keys=True))
+        elif not self.lines:
+            self._table()
+        resumed = f", {self.ledger.resumed} of them there already" if self.ledger.resumed else ""
+        console.say(
+            f"ldznet: {self._masks()} masks of {self.images - len(self.failed)} images in {out}{resumed}"
+        )
+        if self.failed:
+            raise SomeItemsFailed(
+                f"{len(self.failed)} of {self.images} images failed: see {out / 'failed.jsonl'}; the others are done"
+            )
+
+    def _masks(self) -> int:
+        return sum(map(len, self._labels.values()))
+
+    def _summary(self) -> dict[str, object]:
+        return {
+            "out": str(self.ledger.plan.out),
+            "images": self.images,
+            "masks": self._masks(),
+            "resumed": self.ledger.resumed,
+            "failed": [{"image": path, "error": error} for path, error in self.failed.items()],
+            "settings": self.ledger.settings,
+            "settings_digest": self.ledger.digest,
+        }
+
+    def _table(self) -> None:
+        if len(self._few) <= _FEW:
+            rows = [
+                (record.image.name, record.label, f"{record.score:.2f}", _share(record), record.mask)
+                for record in self._few
+                if record.score is not None
+            ]
+            console.table("", ("image", "label", "score", "of the image", "mask"), rows)
+            return
+        summed = [
+            (label, len(found), sum(area > 0 for area, _ in found), f"{_mean([s for _, s in found]):.2f}")
+            for label, found in self._labels.items()
+        ]
+        console.table("", ("label", "images", "with a mask", "mean score"), summed)
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _share(record: Record) -> str:
+    pixels = (record.image.width or 1) * (record.image.height or 1)
+    return f"{100 * (record.area or 0) / pixels:.1f} %"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,90 @@
+"""Predictions as `ldznet.record/1`: from a pipe, a file of lines, or the folder that `ldznet segment` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ldznet_cli.errors import AnnotationError
+from ldznet_cli.evaluation.answer import Answer, ImageKey
+from ldznet_cli.metrics import Prediction
+from ldznet_cli.samples.masks import decode_rle, read_mask, read_prob
+from ldznet_cli.samples.record import SCHEMA, Record, parse
+
+RECORDS_FILE = "records.jsonl"
+"""What `ldznet segment` calls the records in its folder."""
+
+_THRESHOLD = 0.5
+"""For records that do not name their own."""
+
+
+class RecordedAnswers:
+    """Records, as objects or as lines of JSON (text or UTF-8 bytes), read one at a time.
+
+    Paths in a record are relative to the working folder; `folder` is where files are looked for that are not there,
+    so that a folder of masks can be moved. `source` names the stream in messages.
+    """
+
+    def __init__(
+        self, records: Iterable[Record | str | bytes], *, source: str = "records", folder: Path | None = None
+    ) -> None:
+        self.source, self._records, self._folder = source, records, folder
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Raises AnnotationError, with the line's number, for what is not a record."""
+        for number, entry in enumerate(self._records, start=1):
+            where = f"{self.source}, line {number}"
+            record = entry if isinstance(entry, Record) else _parsed(entry, where)
+            if record is not None:
+                yield self._answer(record, where)
+
+    def _answer(self, record: Record, where: str) -> Answer:
+        image, geometry = record.image, record.geometry
+        size = (image.width, image.height) if image.width and image.height else None
+        return Answer(
+            image=ImageKey(image.name, image.sha256, size),
+            phrase=record.phrase,
+            label=record.label,
+            load=partial(_load, record, self._folder),
+            error=record.error,
+            model=" ".join(filter(None, (record.predictor, record.model))) or None,
+            geometry=f"{geometry.kind} {geometry.size}" if geometry else None,
+            where=where,
+        )
+
+
+def _parsed(line: str | bytes, where: str) -> Record | None:
+    """The record of a line, None for an empty one."""
+    try:
+        text = line.decode() if isinstance(line, bytes) else line
+        return parse(text) if text.strip() else None
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{where}: not UTF-8 text: expected records of {SCHEMA}, one a line") from error
+    except AnnotationError as error:
+        raise AnnotationError(f"{where}: {error}") from error
+
+
+def _load(record: Record, folder: Path | None) -> Prediction:
+    threshold = _THRESHOLD if record.threshold is None else record.threshold
+    if record.prob is not None:
+        return Prediction(read_prob(_located(record.prob, folder)), threshold=threshold)
+    if record.mask is not None:
+        return Prediction(mask=read_mask(_located(record.mask, folder)))
+    if record.rle is not None:
+        height, width = record.rle["size"]
+        return Prediction(mask=decode_rle(record.rle["counts"], height, width))
+    if record.area == 0 and record.image.width and record.image.height:
+        return Prediction(mask=np.zeros((record.image.height, record.image.width), dtype=bool))
+    raise AnnotationError("the record has no prob, mask or rle: nothing can be scored")
+
+
+def _located(path: str, folder: Path | None) -> Path:
+    """The file a record names: as written, else the longest end of its path that exists in the records' folder."""
+    written = Path(path)
+    if folder is None or written.exists() or ".." in written.parts:
+        return written
+    ends = (Path(*written.parts[start:]) for start in range(written.is_absolute(), len(written.parts)))
+    return next((folder / end for end in ends if (folder / end).is_file()), written)

@@ -1,0 +1,144 @@
+"""`ldznet train` as a user runs it: from a cache and live, resumed, refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ldznet_cli.cli import main
+from ldznet_cli.nets import load_net, read_info
+from tests.training.world import squares
+
+SMALL = ["--head-width", "2", "--batch", "4", "--steps", "3", "--preset", "miniature", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def gt(tmp_path_factory):
+    return squares(tmp_path_factory.mktemp("squares") / "set").path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, gt, tiny_ldm):
+    folder = tmp_path_factory.mktemp("cache")
+    options = [
+        "--gt",
+        str(gt),
+        "--ldm",
+        str(tiny_ldm),
+        "--cache",
+        str(folder),
+        "--size",
+        "64",
+        "--device",
+        "cpu",
+    ]
+    assert main(["cache-features", *options, "--draws", "2"]) == 0
+    return folder
+
+
+def train(gt, tiny_ldm, *options):
+    return main(["train", "--gt", str(gt), "--ldm", str(tiny_ldm), *SMALL, *map(str, options)])
+
+
+@pytest.mark.parametrize("net", ["rgbnet", "znet", "ldznet"])
+def test_a_run_from_the_cache_is_a_net_that_knows_its_ldm(gt, cache, tiny_ldm, tmp_path, net, capsys):
+    run = tmp_path / "run"
+    assert train(gt, tiny_ldm, "--cache", cache, "--net", net, "--out", run, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    info = read_info(run)
+    assert info.config.kind == net
+    assert info.geometry == {"kind": "aligned", "size": 64}
+    assert info.threshold == told["best"]["threshold"]
+    assert info.ldm_digests["unet"]
+    loaded = load_net(run)
+    assert not loaded.training
+    record = json.loads((run / "training.json").read_text())
+    assert record["step"] == 3
+    assert len(record["validations"]) == 1
+
+
+def test_live_features_need_no_cache(gt, tiny_ldm, tmp_path):
+    run = tmp_path / "run"
+    assert train(gt, tiny_ldm, "--net", "ldznet", "--size", "64", "--out", run) == 0
+    assert json.loads((run / "training.json").read_text())["settings"]["features"] == "live"
+
+
+def test_the_same_command_goes_on_and_ends_with_the_same_bits(gt, cache, tiny_ldm, tmp_path, monkeypatch):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ["--cache", cache, "--net", "ldznet"]
+    assert train(gt, tiny_ldm, *options, "--out", whole) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["ldznet_cli.cli.train"], "stop_on_interrupt", PressedAtOnce)
+        assert train(gt, tiny_ldm, *options, "--out", parts) == 130
+    assert train(gt, tiny_ldm, *options, "--out", parts) == 0
+    for name in ("model.safetensors", "ema.safetensors"):
+        first, second = load_file(whole / name), load_file(parts / name)
+        assert [key for key in first if not torch.equal(first[key], second[key])] == []
+
+
+class PressedAtOnce:
+    def __enter__(self):
+        return lambda: True
+
+    def __exit__(self, *_):
+        return None
+
+
+def _error(capsys) -> str:
+    lines = capsys.readouterr().err.strip().splitlines()
+    return lines[-1]
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_name(gt, cache, tiny_ldm, tmp_path, capsys):
+    options = ["--cache", cache, "--net", "znet", "--out", tmp_path / "run"]
+    assert train(gt, tiny_ldm, *options) == 0
+    assert train(gt, tiny_ldm, *options, "--learning-rate", "0.5") == 2
+    assert "learning_rate is 0.001 there and 0.5 here" in _error(capsys)
+    assert train(gt, tiny_ldm, *options, "--learning-rate", "0.5", "--overwrite") == 0
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(gt, cache, tiny_ldm, tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("x")
+    assert train(gt, tiny_ldm, "--cache", cache, "--out", tmp_path) == 2
+    assert "is not empty and holds no training run" in _error(capsys)
+    assert train(gt, tiny_ldm, "--cache", cache, "--out", tmp_path, "--overwrite") == 2
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_cache_of_another_ldm_is_refused(gt, cache, tmp_path, capsys):
+    from tests.tiny import tiny_ldm as build
+
+    other = build(tmp_path / "other", seed=1)
+    assert train(gt, other, "--cache", cache, "--out", tmp_path / "run") == 1
+    assert "the cache differs in" in _error(capsys)
+
+
+def test_a_phrase_that_is_not_in_the_cache(gt, cache, tiny_ldm, tmp_path, capsys):
+    more = json.loads(gt.read_text())
+    more["annotations"][0]["phrase"] = "unheard of"
+    other = gt.with_name("more.json")
+    other.write_text(json.dumps(more))
+    assert train(other, tiny_ldm, "--cache", cache, "--out", tmp_path / "run", "--negatives", "0") == 1
+    message = _error(capsys)
+    assert "'unheard of'" in message
+    assert "ldznet cache-features" in message
+
+
+def test_missing_options_and_files(gt, tiny_ldm, tmp_path, capsys):
+    assert main(["train", "--out", str(tmp_path / "run")]) == 2
+    assert "--gt" in _error(capsys)
+    assert train(tmp_path / "none.json", tiny_ldm, "--out", tmp_path / "run") == 2
+    assert "none.json" in _error(capsys)
+
+
+def test_dry_run_says_what_it_takes_and_writes_nothing(gt, cache, tiny_ldm, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(gt, tiny_ldm, "--cache", cache, "--out", run, "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["parameters"] > 1000
+    assert told["seconds_per_step"] > 0
+    assert not run.exists()
