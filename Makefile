@@ -25,12 +25,12 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY) ## The whole main job on sample_data: cache features, train, segment, evaluate
 	rm -rf $(OUT)
-	$(LDZNET) cache-features sample_data/images --gt sample_data/photos.json --cache $(OUT)/cache
+	$(LDZNET) cache-features sample_data/images --gt sample_data/photos.json --negatives 2 --cache $(OUT)/cache
 	$(LDZNET) train --gt sample_data/photos.json --cache $(OUT)/cache --net znet --steps 20 --out $(OUT)/znet
 	$(LDZNET) train --gt sample_data/photos.json --cache $(OUT)/cache --net ldznet --steps 20 --out $(OUT)/ldznet
 	$(LDZNET) segment --prompts-from sample_data/aigi.json --out $(OUT)/masks \
 		| $(LDZNET) evaluate --gt sample_data/aigi.json | tee $(OUT)/table.txt
-	@echo "Look at the overlays in $(OUT)/masks and at the table in $(OUT)/table.txt."
+	@echo "Look at the pictures $(OUT)/masks/*/*.overlay.jpg and at the table $(OUT)/table.txt."
 
 test: $(READY) ## Run the tests (never needs root; what this machine lacks is skipped with its reason)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)

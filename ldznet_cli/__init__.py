@@ -1,4 +1,4 @@
-"""Text to masks with latent diffusion features: RGBNet, ZNet and LD-ZNet (Kundu et al., ICCV 2023)."""
+"""Text to masks with latent diffusion features: RGBNet, ZNet and LD-ZNet (PNVR et al., ICCV 2023)."""
 
 from __future__ import annotations
 

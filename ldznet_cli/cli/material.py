@@ -26,7 +26,10 @@ DRAWN_NEGATIVES = 8
 
 @dataclass(frozen=True)
 class Ask:
-    """Where the material lies; `ldm_name` is what the user calls the LDM. `geometry` and `size` are None where the cache, or the LDM, is to say."""
+    """Where the material lies; `ldm_name` is what the user calls the LDM.
+
+    `geometry` and `size` are None where the cache, or the LDM, is to say.
+    """
 
     gt: Path
     images: Path | None

@@ -130,6 +130,7 @@ def _atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     def whole() -> None:
         write(part)
+        part.chmod(0o644)  # safetensors writes for the owner alone
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)

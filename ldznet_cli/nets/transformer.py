@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers.models.attention import FeedForward
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttnProcessor
 from torch import Tensor, nn
 
 from ldznet_cli.errors import ModelError
@@ -139,3 +139,10 @@ class SpatialTransformer(nn.Module):
     def extra_repr(self) -> str:
         name = f"block {self.block.index}: {self.block.width} wide, {self.block.heads} heads"
         return name if self.injection is None else f"{name}, LDM feature by {self.injection.fusion}"
+
+
+def use_plain_attention(net: nn.Module) -> None:
+    """Attention as two products and a softmax, not PyTorch's fused kernel, whose backward pass is slower on a CPU."""
+    for module in net.modules():
+        if isinstance(module, Attention):
+            module.set_processor(AttnProcessor())

@@ -16,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
 from ldznet_cli.errors import Interrupted, LdznetError
+from ldznet_cli.nets.transformer import use_plain_attention
 from ldznet_cli.training import checkpoint
 from ldznet_cli.training.checkpoint import Progress
 from ldznet_cli.training.config import TrainConfig
@@ -67,6 +68,8 @@ def train(
     """
     accelerator = Accelerator(cpu=device == "cpu")
     net = run.net.to(accelerator.device).train()
+    if accelerator.device.type == "cpu":
+        use_plain_attention(net)
     ema = Ema(net, config.ema)
     optimizer = torch.optim.AdamW(
         net.parameters(),

@@ -1,0 +1,245 @@
+"""One loop for both trainings: AdamW on a batch summed in shards, an EMA, checkpoints, a bit-identical resume.
+
+All parameters lie in one flat vector in shared memory. Each shard's gradient comes from a process of its own on one
+thread, so nothing waits but once a step; the optimiser and the EMA are single operations on the vector. Whatever is
+random in a step is the objective's, a function of (seed, step).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, multiprocessing, nn
+
+from ldznet_cli.errors import ModelError
+from ldznet_cli.miniature.recipe import DescentRecipe
+
+Metrics = dict[str, float]
+
+
+class Objective(Protocol):
+    """What is trained. Picklable: every shard's process makes its own module of it."""
+
+    def module(self) -> nn.Module:
+        """The network, initialised from the objective's seed."""
+
+    def loss(self, module: nn.Module, step: int, shard: int, shards: int) -> tuple[Tensor, Metrics]:
+        """The mean loss over this shard of step's batch, a scalar with a gradient, and numbers for the log."""
+
+    def rates(self) -> Mapping[str, float]:
+        """Factor on the learning rate by the prefix of a parameter's name; 1 where none fits."""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one step was: its loss and numbers averaged over shards; `seconds` since this process began to train."""
+
+    step: int
+    learning_rate: float
+    gradient_norm: float
+    metrics: Metrics
+    seconds: float
+
+
+def flatten(module: nn.Module, flat: Tensor) -> None:
+    """Let every parameter of `module` be a view of the float32 vector `flat`, in the module's order."""
+    start = 0
+    for parameter in module.parameters():
+        view = flat[start : start + parameter.numel()].view_as(parameter)
+        parameter.data = view
+        start += parameter.numel()
+
+
+def named(module: nn.Module, flat: Tensor) -> dict[str, Tensor]:
+    """The vector cut into tensors of the parameters' names and shapes (copies)."""
+    sizes = [parameter.numel() for parameter in module.parameters()]
+    parts = zip(module.named_parameters(), flat.split(sizes), strict=True)
+    return {name: part.view(parameter.shape).clone() for (name, parameter), part in parts}
+
+
+def gather(module: nn.Module, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The inverse of `named`. Raises ModelError for a missing name or another shape."""
+    for name, parameter in module.named_parameters():
+        found = tuple(tensors[name].shape) if name in tensors else None
+        if found != tuple(parameter.shape):
+            raise ModelError(f"checkpoint: {name} should be {tuple(parameter.shape)}, found {found}")
+    return torch.cat([tensors[name].reshape(-1).float() for name, _ in module.named_parameters()])
+
+
+def _gradient(module: nn.Module, loss: Tensor, out: Tensor) -> None:
+    gradients = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
+    start = 0
+    for parameter, gradient in zip(module.parameters(), gradients, strict=True):
+        part = out[start : start + parameter.numel()]
+        part.zero_() if gradient is None else part.copy_(gradient.reshape(-1))
+        start += parameter.numel()
+
+
+def _work(objective: Objective, flat: Tensor, out: Tensor, shard: int, shards: int, pipe: Connection) -> None:
+    """A shard's process: waits for a step's number, leaves the gradient in `out`, answers with the numbers."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the caller's decides
+    module = objective.module()
+    flatten(module, flat)
+    while True:
+        try:
+            step = pipe.recv()
+        except EOFError:
+            return
+        loss, metrics = objective.loss(module, step, shard, shards)
+        _gradient(module, loss, out)
+        pipe.send(metrics)
+
+
+class Shards:
+    """The processes that sum a batch's gradient. The caller's own process does shard 0."""
+
+    def __init__(self, objective: Objective, module: nn.Module, shards: int) -> None:
+        self.objective, self.module, self.count = objective, module, shards
+        self.flat = torch.cat([p.detach().reshape(-1).float() for p in module.parameters()]).share_memory_()
+        self.gradients = torch.zeros(shards, self.flat.numel()).share_memory_()
+        flatten(module, self.flat)
+        context = multiprocessing.get_context("spawn")
+        self.pipes: list[Connection] = []
+        for shard in range(1, shards):
+            ours, theirs = context.Pipe()
+            arguments = (objective, self.flat, self.gradients[shard], shard, shards, theirs)
+            context.Process(target=_work, args=arguments, daemon=True).start()
+            theirs.close()
+            self.pipes.append(ours)
+
+    def gradient(self, step: int) -> tuple[Tensor, Metrics]:
+        """The whole batch's gradient, and the numbers averaged over the shards."""
+        for pipe in self.pipes:
+            pipe.send(step)
+        loss, metrics = self.objective.loss(self.module, step, 0, self.count)
+        _gradient(self.module, loss, self.gradients[0])
+        answers = [metrics, *(pipe.recv() for pipe in self.pipes)]
+        mean = {key: sum(answer[key] for answer in answers) / self.count for key in metrics}
+        return self.gradients.mean(0), mean
+
+    def close(self) -> None:
+        """End the shards' processes: a closed pipe is their signal."""
+        for pipe in self.pipes:
+            pipe.close()
+
+
+def rate(recipe: DescentRecipe, step: int, decay_from: int) -> float:
+    """The learning rate at a step: linear warm-up, constant, linear decay to zero from `decay_from` on."""
+    warmup = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
+    decay = min(1.0, max(0.0, 1.0 - (step - decay_from) / max(1, recipe.decay_steps)))
+    return recipe.learning_rate * warmup * decay
+
+
+class Descent:
+    """A training's state: weights, EMA, optimiser, step. `run` is the loop."""
+
+    def __init__(self, objective: Objective, recipe: DescentRecipe, folder: Path) -> None:
+        torch.set_num_threads(1)
+        self.recipe, self.folder = recipe, folder
+        self.module = objective.module()
+        self.shards = Shards(objective, self.module, recipe.shards)
+        self.flat = self.shards.flat
+        self.scale = self._scales(objective.rates())
+        self.ema, self.first, self.second = (
+            self.flat.clone(),
+            torch.zeros_like(self.flat),
+            torch.zeros_like(self.flat),
+        )
+        self.step, self.decay_from = 0, recipe.steps - recipe.decay_steps
+        self.history: list[dict[str, float]] = []
+        self._restore()
+
+    def _scales(self, rates: Mapping[str, float]) -> Tensor:
+        parts = []
+        for name, parameter in self.module.named_parameters():
+            factor = next((factor for prefix, factor in rates.items() if name.startswith(prefix)), 1.0)
+            parts.append(torch.full((parameter.numel(),), factor))
+        return torch.cat(parts)
+
+    @property
+    def end(self) -> int:
+        return self.decay_from + self.recipe.decay_steps
+
+    def update(self) -> StepRecord:
+        """One step of AdamW and of the EMA."""
+        recipe, step = self.recipe, self.step
+        gradient, metrics = self.shards.gradient(step)
+        norm = float(gradient.norm())
+        if not norm < float("inf"):
+            raise ModelError(f"training: the gradient is not finite at step {step} (loss {metrics})")
+        gradient.mul_(min(1.0, recipe.clip / (norm + 1e-12)))
+        learning_rate = rate(recipe, step, self.decay_from)
+        beta1, beta2 = recipe.betas
+        self.first.lerp_(gradient, 1 - beta1)
+        self.second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        moved = self.second.div(1 - beta2 ** (step + 1)).sqrt_().add_(1e-8)
+        moved = self.first.div(moved).div_(1 - beta1 ** (step + 1)).add_(self.flat, alpha=recipe.weight_decay)
+        self.flat.sub_(moved.mul_(self.scale), alpha=learning_rate)
+        self.ema.lerp_(self.flat, 1 - min(recipe.ema, (1 + step) / (10 + step)))
+        self.step += 1
+        return StepRecord(step, learning_rate, norm, metrics, 0.0)
+
+    def run(self) -> Iterator[StepRecord]:
+        """Train to the end; a checkpoint every `checkpoint_seconds`, at the end, and when the generator is closed.
+
+        A file `decay-now` in the folder begins the last `decay_steps` at once; the checkpoint records the step.
+        """
+        begun = saved = time.monotonic()
+        try:
+            while self.step < self.end:
+                self._heed()
+                record = self.update()
+                now = time.monotonic()
+                if now - saved > self.recipe.checkpoint_seconds:
+                    self.save()
+                    saved = now
+                yield StepRecord(**{**record.__dict__, "seconds": now - begun})
+        finally:
+            self.save()
+            self.shards.close()
+
+    def _heed(self) -> None:
+        if (self.folder / "decay-now").exists() and self.step < self.decay_from:
+            self.decay_from = self.step
+
+    def save(self) -> None:
+        """Write `checkpoint/` under another name and swap it in."""
+        temporary, final, old = (
+            self.folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old")
+        )
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        parts = {"weights": self.flat, "ema": self.ema, "first": self.first, "second": self.second}
+        for name, flat in parts.items():
+            save_file(named(self.module, flat), temporary / f"{name}.safetensors")
+        state = {"step": self.step, "decay_from": self.decay_from, "recipe": asdict(self.recipe)}
+        (temporary / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True), "utf-8")
+        shutil.rmtree(old, ignore_errors=True)
+        if final.exists():
+            os.replace(final, old)
+        os.replace(temporary, final)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _restore(self) -> None:
+        found = [
+            folder for name in ("checkpoint", "checkpoint.old") if (folder := self.folder / name).exists()
+        ]
+        if not found:
+            return
+        state = json.loads((found[0] / "state.json").read_text("utf-8"))
+        self.step, self.decay_from = int(state["step"]), int(state["decay_from"])
+        parts = {"weights": self.flat, "ema": self.ema, "first": self.first, "second": self.second}
+        for name, flat in parts.items():
+            flat.copy_(gather(self.module, load_file(found[0] / f"{name}.safetensors")))

@@ -1,0 +1,71 @@
+"""The recipe of the bundled segmentation nets: which scenes they see and how long they train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ldznet_cli.nets.config import Kind
+from ldznet_cli.training.config import TrainConfig, preset
+
+
+@dataclass(frozen=True)
+class NetRecipe:
+    """One bundled segmentation net."""
+
+    kind: Kind
+    training: TrainConfig
+
+
+def _training(steps: int) -> TrainConfig:
+    return preset(
+        "miniature",
+        steps=steps,
+        validate_every=1_000,
+        checkpoint_every=500,
+        validation_samples=600,
+        workers=1,
+    )
+
+
+@dataclass(frozen=True)
+class NetsRecipe:
+    """The segmentation nets: masks of `photo` scenes alone, 20 % of the phrases absent."""
+
+    training_seed: int = 2001
+    validation_seed: int = 2002
+    """The best weights and the threshold are chosen on it."""
+    held_out_seed: int = 2003
+    scenes: int = 2_000
+    validation_scenes: int = 150
+    held_out_scenes: int = 300
+    """Of each style."""
+    absent: int = 3
+    """Phrases of each scene that name nothing in it."""
+    draws: int = 2
+    head_width: int = 16
+    nets: tuple[NetRecipe, ...] = (
+        NetRecipe("ldznet", _training(5_000)),
+        NetRecipe("znet", _training(5_000)),
+    )
+
+
+def tiny_nets() -> NetsRecipe:
+    """Both nets in a few seconds, for tests."""
+    training = preset(
+        "miniature",
+        steps=3,
+        batch=2,
+        warmup=1,
+        validate_every=3,
+        checkpoint_every=2,
+        validation_samples=4,
+    )
+    return NetsRecipe(
+        scenes=3,
+        validation_scenes=1,
+        held_out_scenes=1,
+        absent=1,
+        draws=1,
+        head_width=2,
+        nets=(NetRecipe("ldznet", training), NetRecipe("znet", training)),
+    )

@@ -1,0 +1,235 @@
+"""The bundled segmentation nets: trained on masks of `photo` scenes alone, from cached features of the miniature LDM.
+
+Every step is the one that a user takes: annotated scenes → cache → run folder → masks → scores. `cartoon` and
+`sketch` play the part of the paper's AI-generated images: no mask of theirs is seen in training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ldznet_cli.config import MINIATURE
+from ldznet_cli.errors import ModelError, UsageError
+from ldznet_cli.evaluation import evaluate
+from ldznet_cli.features import CachedFeatures, FeatureSettings, Store, cache_features, plan_cache
+from ldznet_cli.inference import OutputPlan, load_predictor, open_ledger, segment
+from ldznet_cli.inference.prompts import Prompt, Task
+from ldznet_cli.ldm import DrawPolicy, FrozenLDM
+from ldznet_cli.ldm.digests import LdmDigests, digests_of
+from ldznet_cli.miniature.data import save_json
+from ldznet_cli.miniature.events import BuildEvent, Events
+from ldznet_cli.miniature.net_recipe import NetRecipe
+from ldznet_cli.miniature.recipe import Recipe
+from ldznet_cli.miniature.scenes import STYLES, write_dataset
+from ldznet_cli.nets import digest_of, for_ldm, load_net, read_info, save_net
+from ldznet_cli.samples.coco import SampleSet, load_coco
+from ldznet_cli.samples.geometry import Geometry
+from ldznet_cli.samples.negatives import absent_phrases
+from ldznet_cli.training.loop import TrainEvent
+from ldznet_cli.training.run import Material, Plan, plan, read_record, run
+
+STYLE = "photo"
+"""The only style whose masks are seen in training."""
+
+SCORES = "nets.json"
+"""Beside the published nets: their settings, the course of their trainings, their scores on held-out scenes."""
+
+Entry = dict[str, Any]
+
+_SUBSETS = {"all": "all", "kind:thing": "object", "kind:stuff": "stuff"}
+_BATCH = 8
+_EVERY = 20
+"""Steps from one event of a training to the next."""
+
+
+class NetBuild:
+    """The nets of `recipe` on the LDM folder `ldm`, made in `work` and put into `out`; resumable at every point.
+
+    `stop` is asked after each training step: when it says so, a checkpoint is written and Interrupted raised.
+    """
+
+    def __init__(
+        self,
+        work: Path,
+        out: Path,
+        ldm: Path,
+        recipe: Recipe,
+        *,
+        workers: int = 1,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.work, self.out, self.ldm, self.recipe = work, out, ldm, recipe
+        self.workers, self.stop = workers, stop
+
+    @cached_property
+    def digests(self) -> LdmDigests:
+        """Of the LDM that the nets are trained on."""
+        return digests_of(self.ldm)
+
+    def run(self) -> Events:
+        """All of it, each net published and scored before the next one is trained; nothing when it is all there."""
+        if all(self._is_scored(net) for net in self.recipe.nets.nets):
+            return
+        yield from self.scenes()
+        yield from self.cache()
+        for net in self.recipe.nets.nets:
+            yield from self.train(net)
+            yield from self.score(net)
+
+    def scenes(self) -> Events:
+        """Renders training, validation and held-out scenes; the annotation file's presence says that a set is whole."""
+        nets = self.recipe.nets
+        jobs = [("train", STYLE, nets.scenes, nets.training_seed, nets.absent)]
+        jobs += [("validation", STYLE, nets.validation_scenes, nets.validation_seed, nets.absent)]
+        jobs += [(style, style, nets.held_out_scenes, nets.held_out_seed, 0) for style in STYLES]
+        for name, style, count, seed, absent in jobs:
+            if (self.work / name / "annotations.json").exists():
+                continue
+            written = write_dataset(self.work / name, style, count, seed, absent=absent, workers=self.workers)
+            for done, _ in enumerate(written, 1):
+                yield BuildEvent(f"scenes with masks, {name}", done, count)
+
+    def samples(self, name: str) -> SampleSet:
+        """The annotations of one rendered set."""
+        return load_coco(self.work / name / "annotations.json")
+
+    def cache(self) -> Events:
+        """Features of the training and validation scenes."""
+        ldm = FrozenLDM.load(self.ldm)
+        geometry = Geometry("aligned", ldm.default_size)
+        settings = FeatureSettings.of(ldm, geometry, DrawPolicy(), storage="float16")
+        wanted = [
+            (image, [sample.phrase for sample in samples])
+            for name in ("train", "validation")
+            for image, samples in self.samples(name).by_image().items()
+        ]
+        store = Store(self.work / "cache")
+        todo = plan_cache(wanted, settings, ldm, store, draws=self.recipe.nets.draws)
+        total = len(todo.prompts) + len(todo.todo) + 1
+        for done, _ in enumerate(cache_features(todo, ldm, store), 1):
+            yield BuildEvent("features", done, total)
+
+    def train(self, net: NetRecipe) -> Events:
+        """The run folder `work/<kind>`, then its averaged weights in float16, as the package carries them."""
+        ldm = FrozenLDM.load(self.ldm, blocks=())
+        begun = self._plan(net, ldm)
+        for event in run(begun, unet_weights=ldm.unet_state_dict, stop=self.stop):
+            if event.kind == "validation" or event.step % _EVERY == 0:
+                yield BuildEvent(f"train {net.kind}", event.step, net.training.steps, _note(event))
+        self._publish(net)
+
+    def _plan(self, net: NetRecipe, ldm: FrozenLDM) -> Plan:
+        folder = self.work / net.kind
+        config = for_ldm(ldm.unet_config, net.kind, head_width=self.recipe.nets.head_width)
+        try:
+            return plan(folder, net.training, config, "ldm", self._material(config.blocks))
+        except UsageError as error:
+            advice = "remove it to train this net anew"
+            raise ModelError(f"{folder} is of another recipe or of another LDM: {advice}") from error
+
+    def _material(self, blocks: tuple[int, ...]) -> Material:
+        training, validation = self.samples("train"), self.samples("validation")
+        cached = CachedFeatures.open(self.work / "cache", ldm_digests=self.digests, blocks=blocks)
+        return Material(
+            samples=training,
+            validation=validation,
+            source=cached,
+            geometry=cached.settings.geometry,
+            ldm_name=MINIATURE,
+            ldm_digests=self.digests.to_dict(),
+            timesteps=cached.settings.policy.timesteps,
+            features={"features": "cached", "storage": cached.settings.storage},
+            draws=cached.draws,
+            absent=absent_phrases(training.samples, 0),
+        )
+
+    def _publish(self, net: NetRecipe) -> None:
+        folder = self.work / net.kind
+        info = read_info(folder)
+        info = dataclasses.replace(info, training={**info.training, "run": STYLE})
+        save_net(self.out / net.kind, load_net(folder), info, dtype=torch.float16)
+
+    def score(self, net: NetRecipe) -> Events:
+        """mIoU of the published net on held-out scenes of each style, at its own threshold; objects and stuff apart."""
+        predictor = load_predictor(self.out / net.kind, self.ldm, batch=_BATCH)
+        held_out = {}
+        for style in STYLES:
+            samples = self.samples(style)
+            tasks = [
+                Task(image, tuple(Prompt(sample.phrase, sample.phrase) for sample in found))
+                for image, found in samples.by_image().items()
+            ]
+            place, total = OutputPlan(self.work / "masks" / net.kind / style), len(samples.samples)
+            records = []
+            for record in segment(tasks, predictor, open_ledger(predictor, place)):
+                records.append(record)
+                yield BuildEvent(f"score {net.kind} on {style}", len(records), total)
+            scores = evaluate(samples.path, records, protocols=("native",)).scores
+            held_out[style] = {
+                _SUBSETS[score.subset]: {"mIoU": score.value, "samples": score.samples}
+                for score in scores
+                if score.metric == "mIoU" and score.threshold == "own" and score.subset in _SUBSETS
+            }
+        entry = self._entry(net, held_out)
+        save_json(self.out / SCORES, {"nets": [*(e for e in self.entries() if e["kind"] != net.kind), entry]})
+        yield BuildEvent(f"score {net.kind}", 1, 1, json.dumps(held_out))
+
+    def entries(self) -> list[Entry]:
+        """What is recorded of the nets so far."""
+        path = self.out / SCORES
+        recorded: list[Entry] = json.loads(path.read_text("utf-8"))["nets"] if path.exists() else []
+        return recorded
+
+    def _entry(self, net: NetRecipe, held_out: Entry) -> Entry:
+        """All that the model card says of a net."""
+        record, info = read_record(self.work / net.kind), read_info(self.out / net.kind)
+        assert record is not None
+        return {
+            "kind": net.kind,
+            "recipe": self._numbers(net),
+            "digest": digest_of(self.out / net.kind),
+            "ldm": self.digests.to_dict(),
+            "threshold": info.threshold,
+            "styles": [STYLE],
+            **{key: record[key] for key in ("step", "seconds", "samples", "validations", "versions")},
+            "held_out": held_out,
+        }
+
+    def _numbers(self, net: NetRecipe) -> Entry:
+        """The recipe's numbers that decide this net and its scores, as JSON gives them back."""
+        nets = dataclasses.asdict(self.recipe.nets) | {"nets": dataclasses.asdict(net)}
+        numbers: Entry = json.loads(json.dumps(nets))
+        return numbers
+
+    def _is_scored(self, net: NetRecipe) -> bool:
+        """Whether what is recorded is of the net that lies there, of this recipe and of this LDM."""
+        for entry in self.entries():
+            if (entry["kind"], entry["recipe"]) == (net.kind, self._numbers(net)):
+                folder = self.out / net.kind
+                same = folder.exists() and entry["digest"] == digest_of(folder)
+                return bool(same and entry["ldm"] == self.digests.to_dict())
+        return False
+
+
+def _note(event: TrainEvent) -> str:
+    return json.dumps(event.validation.to_dict()) if event.validation is not None else ""
+
+
+def build_nets(
+    work: Path,
+    out: Path,
+    ldm: Path,
+    recipe: Recipe,
+    *,
+    workers: int = 1,
+    stop: Callable[[], bool] = lambda: False,
+) -> Events:
+    """Scenes, cache, nets and their scores (`out/nets.json`). See NetBuild."""
+    yield from NetBuild(work, out, ldm, recipe, workers=workers, stop=stop).run()

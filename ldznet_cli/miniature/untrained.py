@@ -1,0 +1,71 @@
+"""An LDM folder of the miniature's shape that nobody trained: for real pictures, where the miniature knows nothing.
+
+Its UNet and its text encoder are random. A frozen random text encoder gives each prompt a code and no meaning: a net
+trained on it can only know the prompts that it saw in training.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from diffusers import AutoencoderTiny
+
+from ldznet_cli.errors import UsageError
+from ldznet_cli.ldm.quiet import quiet_libraries
+from ldznet_cli.miniature.autoencoder import build_autoencoder
+from ldznet_cli.miniature.pipeline import save_pipeline
+from ldznet_cli.miniature.pretraining import TextAndUNet, build_unet
+from ldznet_cli.miniature.recipe import official
+from ldznet_cli.miniature.text import Merge, build_text_encoder, tokenizer_of
+
+CLIP_MERGES = 49_152 - 2 * 256 - 2
+"""Merges that CLIP reads of its vocabulary file (openai/CLIP: simple_tokenizer.py): 49,408 tokens in all."""
+
+
+def untrained_ldm(
+    out: Path, *, vae: Path | None = None, vocabulary: Path | None = None, seed: int = 0
+) -> Path:
+    """Writes the folder `out`: random UNet and text encoder, SD's schedule, and a first stage.
+
+    `vae` is a folder with an AutoencoderTiny, whose weights are taken (TAESD's, for example); random without it.
+    `vocabulary` is CLIP's `bpe_simple_vocab_16e6.txt.gz`; without it only the 256 bytes are known, which
+    can spell everything. Raises UsageError for a folder or a file that does not hold that.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"--out: {out} is not empty; name a new folder")
+    recipe, words = official(), official().pretraining.text
+    tokenizer = tokenizer_of(read_merges(vocabulary) if vocabulary else [], words)
+    text = build_text_encoder(words, tokenizer, seed)
+    unet = build_unet(recipe.pretraining.unet, words.width, seed)
+    autoencoder = _read_autoencoder(vae) if vae else build_autoencoder(recipe.autoencoder, seed)
+    scale = float(autoencoder.config.scaling_factor)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)
+    save_pipeline(out, TextAndUNet(text, unet), autoencoder, scale, tokenizer, recipe.schedule)
+    return out
+
+
+def read_merges(path: Path) -> list[Merge]:
+    """The byte-pair merges of CLIP's vocabulary file, the most frequent first. Raises UsageError."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            merges = [tuple(line.split()) for line in lines][1 : CLIP_MERGES + 1]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UsageError(f"--vocabulary: {path} cannot be read as gzipped text: {error}") from error
+    wrong = Counter(len(merge) for merge in merges)
+    if set(wrong) != {2}:
+        raise UsageError(f"--vocabulary: {path} is not CLIP's: expected two tokens a line after the first")
+    return [(merge[0], merge[1]) for merge in merges]
+
+
+def _read_autoencoder(folder: Path) -> AutoencoderTiny:
+    try:
+        with quiet_libraries():
+            loaded: AutoencoderTiny = AutoencoderTiny.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--vae: {folder} holds no AutoencoderTiny: {reason}") from error
+    return loaded

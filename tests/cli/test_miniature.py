@@ -1,0 +1,79 @@
+"""`ldznet miniature …`: thin commands over the miniature's own functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ldznet_cli.cli import main
+from ldznet_cli.miniature import build, bundle
+
+
+def test_render_writes_images_and_annotations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "scenes"
+    assert (
+        main(["miniature", "render", "--style", "sketch", "--count", "2", "--seed", "7", "--out", str(out)])
+        == 0
+    )
+    annotations = json.loads((out / "annotations.json").read_text())
+    assert len(annotations["images"]) == len(list((out / "images").glob("*.png"))) == 2
+    assert all(annotation["phrase"] for annotation in annotations["annotations"])
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("2 scenes in ")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--style", "oil"], ["--count", "0"], ["--seed", "-1"], ["--workers", "0"]]
+)
+def test_render_refuses_nonsense(
+    wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["miniature", "render", "--out", str(tmp_path / "scenes"), *wrong]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith(f"ldznet: error: Invalid value for '{wrong[0]}'")
+    assert line.count("\n") == 1
+    assert not (tmp_path / "scenes").exists()
+
+
+def test_build_shows_each_stage_and_names_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def fake(work: Path, out: Path, recipe: Any, *, workers: int) -> Iterator[build.BuildEvent]:
+        asked.update(work=work, out=out, recipe=recipe.name, workers=workers)
+        yield build.BuildEvent("scenes", 1, 2)
+        yield build.BuildEvent("scenes", 2, 2, "rendered")
+        yield build.BuildEvent("ldm", 1, 1, "loss 0.1")
+
+    monkeypatch.setattr(build, "build", fake)
+    out = tmp_path / "weights"
+    assert (
+        main(["miniature", "build", "--recipe", "tiny", "--work", "w", "--out", str(out), "--workers", "2"])
+        == 0
+    )
+    assert asked == {"work": Path("w"), "out": out, "recipe": "tiny", "workers": 2}
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["scenes: rendered", "ldm: loss 0.1"]
+    assert lines[2].endswith(str(out / "MODEL_CARD.md"))
+
+
+def test_card_prints_the_model_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bundle, "weights_folder", lambda: tmp_path)
+    assert main(["miniature", "card"]) == 5
+    assert "no model card" in capsys.readouterr().err
+    (tmp_path / "MODEL_CARD.md").write_text("# The miniature\n\nbars\n")
+    assert main(["miniature", "card"]) == 0
+    assert capsys.readouterr().out == "# The miniature\n\nbars\n"
+
+
+def test_the_group_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["miniature"]) == 0
+    assert "render" in capsys.readouterr().out

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ldznet_cli.errors import DiskFull
+from ldznet_cli.inference import Ledger, OutputPlan, Prompt
+from ldznet_cli.inference.decision import decide
+from ldznet_cli.inference.ledger import _append, digest_of_settings, read_records
+from ldznet_cli.samples.listing import ImageRef
+from ldznet_cli.samples.record import Record, RecordImage
+
+SHA = "a" * 64
+SETTINGS = {"threshold": 0.5}
+LAMP = Prompt("lamp", "lamp")
+IMAGE = ImageRef(Path("in/a.png"), "a.png")
+
+
+def done(ledger: Ledger, name: str = "a.png", **changes: Any) -> Record:
+    """Writes the files of one answer, and its record."""
+    paths = ledger.plan.paths(name, LAMP)
+    ledger.plan.write(paths, Image.new("RGB", (4, 4)), decide(np.ones((2, 2), np.float32), 4, 4, 0.5), "lamp")
+    fields = {
+        "image": RecordImage(f"in/{name}", name, SHA, 4, 4),
+        "phrase": "lamp",
+        "label": "lamp",
+        "mask": str(paths.mask),
+        "prob": str(paths.prob),
+        "settings": ledger.digest,
+    }
+    record = Record(**{**fields, **changes})
+    ledger.add(record)
+    return record
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> OutputPlan:
+    return OutputPlan(tmp_path / "out")
+
+
+def test_what_is_done_is_found_by_the_next_run(plan: OutputPlan) -> None:
+    record = done(Ledger(plan, SETTINGS))
+    ledger = Ledger(plan, SETTINGS)
+    assert ledger.find(IMAGE, LAMP, SHA) == record
+    assert ledger.left_out == 0
+
+
+def test_the_image_may_have_moved(plan: OutputPlan) -> None:
+    done(Ledger(plan, SETTINGS))
+    found = Ledger(plan, SETTINGS).find(ImageRef(Path("elsewhere/a.png"), "a.png"), LAMP, SHA)
+    assert found is not None
+    assert found.image.path == str(Path("elsewhere/a.png"))
+
+
+def test_what_differs_is_made_anew(plan: OutputPlan) -> None:
+    done(Ledger(plan, SETTINGS))
+    ledger = Ledger(plan, SETTINGS)
+    assert ledger.find(IMAGE, LAMP, "b" * 64) is None
+    assert ledger.find(IMAGE, Prompt("light", "lamp"), SHA) is None
+    assert ledger.find(IMAGE, Prompt("lamp", "light"), SHA) is None
+    assert Ledger(plan, SETTINGS, overwrite=True).find(IMAGE, LAMP, SHA) is None
+    plan.paths("a.png", LAMP).mask.unlink()
+    assert ledger.find(IMAGE, LAMP, SHA) is None
+
+
+def test_results_of_other_settings_leave_the_records(plan: OutputPlan) -> None:
+    done(Ledger(plan, SETTINGS))
+    other = Ledger(plan, {"threshold": 0.6})
+    assert other.left_out == 1
+    assert other.find(IMAGE, LAMP, SHA) is None
+    assert read_records(plan.out / "records.jsonl") == []
+    assert plan.paths("a.png", LAMP).whole()
+
+
+def test_a_failure_is_tried_again(plan: OutputPlan) -> None:
+    done(Ledger(plan, SETTINGS), error="damaged")
+    assert Ledger(plan, SETTINGS).find(IMAGE, LAMP, SHA) is None
+
+
+def test_the_torn_line_of_a_killed_run_is_left_out(plan: OutputPlan) -> None:
+    record = done(Ledger(plan, SETTINGS))
+    path = plan.out / "records.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"schema":"ldznet.rec')
+    assert Ledger(plan, SETTINGS).find(IMAGE, LAMP, SHA) == record
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+def test_closing_puts_records_into_the_plan_s_order_and_lists_failures(plan: OutputPlan) -> None:
+    ledger = Ledger(plan, SETTINGS)
+    other, second = done(ledger, "z.png"), done(ledger, "b.png")
+    first = done(ledger, "a.png", error="damaged")
+    ledger.close([("a.png", "lamp"), ("b.png", "lamp"), ("never.png", "lamp")])
+    assert read_records(plan.out / "records.jsonl") == [first, second, other]
+    assert read_records(plan.out / "failed.jsonl") == [first]
+    repaired = done(ledger, "a.png")
+    ledger.close([("a.png", "lamp"), ("b.png", "lamp")])
+    assert read_records(plan.out / "records.jsonl") == [repaired, second, other]
+    assert not (plan.out / "failed.jsonl").exists()
+
+
+def test_a_new_run_takes_the_old_manifest_away(plan: OutputPlan) -> None:
+    Ledger(plan, SETTINGS).write_manifest({"b": 1, "a": 2})
+    assert json.loads((plan.out / "run.json").read_text()) == {"a": 2, "b": 1}
+    Ledger(plan, SETTINGS)
+    assert not (plan.out / "run.json").exists()
+
+
+def test_a_line_that_the_disk_does_not_take_is_taken_back(plan: OutputPlan) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full, which is a full disk")
+    plan.out.mkdir()
+    (plan.out / "records.jsonl").symlink_to("/dev/full")
+    ledger = Ledger.__new__(Ledger)
+    ledger.plan, ledger._records = plan, {}
+    with pytest.raises(DiskFull, match="no space left"):
+        ledger.add(Record(RecordImage("a", "a"), "lamp", "lamp"))
+    assert ledger._records == {}
+
+
+def test_half_a_line_is_cut_off_again() -> None:
+    class Half:
+        """A file on a disk that takes three bytes more."""
+
+        cut: int | None = None
+
+        def seek(self, offset: int, whence: int) -> int:
+            return 10
+
+        def write(self, line: bytes) -> int:
+            return 3
+
+        def truncate(self, size: int) -> None:
+            self.cut = size
+
+    file = Half()
+    with pytest.raises(OSError, match="no space") as caught:
+        _append(file, b"0123456789")
+    assert caught.value.errno == errno.ENOSPC
+    assert file.cut == 10
+
+
+def test_settings_are_one_whatever_their_order() -> None:
+    assert digest_of_settings({"a": 1, "b": [2]}) == digest_of_settings({"b": [2], "a": 1})
+    assert digest_of_settings({"a": 1}) != digest_of_settings({"a": 2})
