@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ldznet_cli.cli import console
 from ldznet_cli.config import MINIATURE
-from ldznet_cli.errors import UsageError
+from ldznet_cli.errors import UsageError, WeightsUnavailable
 
 MINIATURE_NOTICE = (
     "the bundled miniature model knows drawn scenes only; for masks of real pictures use "
@@ -29,7 +29,7 @@ def resolve_ldm(name: str) -> str | Path:
 def resolve_model(name: str | None) -> tuple[Path, bool]:
     """(net folder, whether it is the bundled one); without a name it is, and one line says what that means.
 
-    Raises UsageError for a folder that is not there, WeightsUnavailable when the bundle is not installed.
+    Raises WeightsUnavailable for a folder that is not there, and when the bundle is not installed.
     """
     if name is None or name == MINIATURE:
         from ldznet_cli.miniature.bundle import model_folder
@@ -39,7 +39,7 @@ def resolve_model(name: str | None) -> tuple[Path, bool]:
         return model_folder(), True
     folder = Path(name)
     if not folder.is_dir():
-        raise UsageError(f"--model: no folder {folder}; `ldznet train --out {folder}` would make one")
+        raise WeightsUnavailable(f"--model: no folder {folder}; `ldznet train --out {folder}` would make one")
     return folder, False
 
 

@@ -13,6 +13,7 @@ from ldznet_cli.cli.interrupt import stop_on_interrupt
 from ldznet_cli.cli.segment_report import Report
 from ldznet_cli.cli.segment_tasks import tasks_of
 from ldznet_cli.config import OUT_FOLDER
+from ldznet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from ldznet_cli.inference import Predictor
@@ -56,12 +57,22 @@ def segment(
     ] = None,
     model: options.Model = None,
     predictor: Annotated[
-        Literal["net", "clipseg"],
-        typer.Option("--predictor", help="What answers: one of our nets (--model), or CLIPSeg (--clipseg)."),
+        Literal["net", "clipseg", "category-mean"],
+        typer.Option(
+            "--predictor",
+            help="What answers: one of our nets (--model), CLIPSeg (--clipseg), or the mean mask that a phrase has in "
+            "--fit: the floor for any table.",
+        ),
     ] = "net",
     clipseg: Annotated[
         str, typer.Option("--clipseg", metavar="NAME", help="Which CLIPSeg: a hub id or a folder.")
     ] = CLIPSEG,
+    fit: Annotated[
+        Path | None,
+        typer.Option(
+            "--fit", metavar="JSON", help="The training annotations that category-mean is fitted on."
+        ),
+    ] = None,
     ldm: Annotated[
         str | None,
         typer.Option(
@@ -137,6 +148,7 @@ def segment(
       ldznet segment ./photos --prompt dog --predictor clipseg
       ldznet segment ./images --prompt lamp --model runs/ldznet --draws 4
       ldznet segment --prompts-from gt.json | ldznet evaluate --gt gt.json
+      ldznet segment --prompts-from gt.json --predictor category-mean --fit train.json | ldznet evaluate --gt gt.json
       ldznet segment ./images --prompt lamp | jq -r 'select(.score > 0.5) | .mask'
     """
     from ldznet_cli.inference import OutputPlan, open_ledger
@@ -151,6 +163,8 @@ def segment(
     rows = batch or (1 if where == "cpu" else 8)
     if predictor == "clipseg":
         answering: Predictor = _clipseg(clipseg, where, dtype, rows, offline)
+    elif predictor == "category-mean":
+        answering = _category_mean(fit)
     else:
         answering = _net(model, ldm, vae, where, dtype, rows, offline, draws, template, seed)
     ledger = open_ledger(answering, plan, threshold, overwrite=overwrite)
@@ -172,6 +186,17 @@ def _clipseg(name: str, device: str, dtype: str, batch: int, offline: bool) -> P
     from ldznet_cli.inference import ClipSegPredictor
 
     return ClipSegPredictor(name, device=device, dtype=getattr(torch, dtype), batch=batch, offline=offline)
+
+
+def _category_mean(fit: Path | None) -> Predictor:
+    if fit is None:
+        raise UsageError(
+            "--predictor category-mean needs --fit: the annotations whose masks it takes the mean of"
+        )
+    from ldznet_cli.inference.category_mean import CategoryMeanPredictor
+    from ldznet_cli.samples.coco import load_coco
+
+    return CategoryMeanPredictor(load_coco(fit))
 
 
 def _net(

@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -191,7 +191,7 @@ class Descent:
         self.step += 1
         return StepRecord(step, learning_rate, norm, metrics, 0.0)
 
-    def run(self) -> Iterator[StepRecord]:
+    def run(self) -> Generator[StepRecord, None, None]:
         """Train to the end; a checkpoint every `checkpoint_seconds`, at the end, and when the generator is closed.
 
         A file `decay-now` in the folder begins the last `decay_steps` at once; the checkpoint records the step.

@@ -81,4 +81,6 @@ def read_notes(path: Path) -> list[str]:
 def same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two provenances tell of the same, whenever and wherever they were written down."""
     told = ("written", "cores", "torch")
-    return {k: v for k, v in one.items() if k not in told} == {k: v for k, v in other.items() if k not in told}
+    return {k: v for k, v in one.items() if k not in told} == {
+        k: v for k, v in other.items() if k not in told
+    }

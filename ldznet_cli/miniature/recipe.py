@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ldznet_cli.miniature.net_recipe import NetsRecipe, tiny_nets
@@ -207,7 +207,7 @@ class Recipe:
     decoder: DecoderRecipe = DecoderRecipe()
     watch: WatchRecipe = WatchRecipe()
     scoring: ScoringRecipe = ScoringRecipe()
-    nets: NetsRecipe = NetsRecipe()
+    nets: NetsRecipe = field(default_factory=NetsRecipe)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as the model card and the scores' file hold it."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ldznet_cli.miniature.autoencoder import to_pixels
 from ldznet_cli.miniature.data import Images
+from ldznet_cli.miniature.events import BuildEvent
 from ldznet_cli.miniature.grounding import ground
 from ldznet_cli.miniature.judge import Judge, agreement, named_pairs
 from ldznet_cli.miniature.pipeline import PairDenoiser
@@ -37,13 +37,7 @@ GROUNDING_COLUMNS = ("right", "other", "mean", "centre", "row")
 _BATCH = 24
 
 
-@dataclass(frozen=True)
-class Progress:
-    """`done` of `total` items of a bar are measured."""
-
-    bar: str
-    done: int
-    total: int
+Measuring = Generator[BuildEvent, None, Scores]
 
 
 def held_out(recipe: ScoringRecipe, seed: int) -> Iterator[Scene]:
@@ -53,38 +47,33 @@ def held_out(recipe: ScoringRecipe, seed: int) -> Iterator[Scene]:
             yield render(style, scene_seed(seed, index))
 
 
-class LdmScores:
-    """Measures the autoencoder's and the words' bars on the same scenes, in one pass: `run`, then `result`."""
+def psnr_scores(pipeline: StableDiffusionPipeline, recipe: ScoringRecipe, seed: int) -> Measuring:
+    """PSNR in dB of the first stage by style, the mean and the lowest over the scenes of the set with this seed."""
+    found: dict[str, list[float]] = {style: [] for style in STYLES}
+    total = recipe.scenes_per_style * len(STYLES)
+    for done, scene in enumerate(held_out(recipe, seed), 1):
+        _, error = reconstruct(pipeline, scene.image)
+        found[scene.style].append(float(10 * np.log10(4 / error)))
+        yield BuildEvent("reconstruction", done, total)
+    return {style: {"mean": float(np.mean(v)), "lowest": float(np.min(v))} for style, v in found.items()}
 
-    def __init__(
-        self, pipeline: StableDiffusionPipeline, schedule: ScheduleRecipe, recipe: ScoringRecipe
-    ) -> None:
-        self.pipeline, self.recipe = pipeline, recipe
-        networks = TextAndUNet(pipeline.text_encoder, pipeline.unet)
-        self.denoiser = PairDenoiser.of(networks, pipeline.tokenizer, schedule)
-        self.psnr: dict[str, list[float]] = {style: [] for style in STYLES}
-        self.rows: list[dict[str, Any]] = []
 
-    def run(self, seed: int) -> Iterator[Progress]:
-        """Score every scene of the set with this seed."""
-        total = self.recipe.scenes_per_style * len(STYLES)
-        for done, scene in enumerate(held_out(self.recipe, seed), 1):
-            z, error = reconstruct(self.pipeline, scene.image)
-            self.psnr[scene.style].append(float(10 * np.log10(4 / error)))
-            z = z * self.pipeline.vae.config.scaling_factor
-            self.rows += ground(self.denoiser, scene, z, self.recipe.timesteps)
-            yield Progress("reconstruction and grounding", done, total)
-
-    def result(self) -> Scores:
-        """PSNR by style; AP of the noise-difference maps over all, by style and by timestep."""
-        psnr = {s: {"mean": float(np.mean(v)), "lowest": float(np.min(v))} for s, v in self.psnr.items()}
-        grounding = {"all": summary(self.rows)}
-        grounding |= {s: summary([row for row in self.rows if row["style"] == s]) for s in STYLES}
-        for timestep in self.recipe.timesteps:
-            rows = [row for row in self.rows if row["timestep"] == timestep]
-            grounding[f"t={timestep}"] = summary(rows)
-        grounding["against another object"] = summary([r for r in self.rows if r["rival"] == "object"])
-        return {"psnr": psnr, "grounding": grounding}
+def grounding_scores(
+    pipeline: StableDiffusionPipeline, schedule: ScheduleRecipe, recipe: ScoringRecipe, seed: int
+) -> Measuring:
+    """AP of the noise-difference maps on the same scenes: over all, by style and by timestep."""
+    networks = TextAndUNet(pipeline.text_encoder, pipeline.unet)
+    denoiser = PairDenoiser.of(networks, pipeline.tokenizer, schedule)
+    rows: list[dict[str, Any]] = []
+    total = recipe.scenes_per_style * len(STYLES)
+    for done, scene in enumerate(held_out(recipe, seed), 1):
+        z = encode(pipeline, scene.image) * pipeline.vae.config.scaling_factor
+        rows += ground(denoiser, scene, z, recipe.timesteps)
+        yield BuildEvent("grounding", done, total)
+    groups = {"all": rows} | {style: [row for row in rows if row["style"] == style] for style in STYLES}
+    groups |= {f"t={t}": [row for row in rows if row["timestep"] == t] for t in recipe.timesteps}
+    groups["against another object"] = [row for row in rows if row["rival"] == "object"]
+    return {name: summary(group) for name, group in groups.items()}
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -96,12 +85,17 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 @torch.no_grad()
+def encode(pipeline: StableDiffusionPipeline, image: Images) -> Tensor:
+    """The unscaled latent (1, 4, h, w) of an image (H, W, 3)."""
+    z: Tensor = pipeline.vae.encode(to_pixels(image[None])).latents
+    return z
+
+
+@torch.no_grad()
 def reconstruct(pipeline: StableDiffusionPipeline, image: Images) -> tuple[Tensor, float]:
-    """The unscaled latent (1, 4, h, w) of an image (H, W, 3), and the mean squared error of its decoding in [-1, 1]."""
-    pixels = to_pixels(image[None])
-    z = pipeline.vae.encode(pixels).latents
-    restored = pipeline.vae.decode(z).sample.clamp(-1, 1)
-    return z, float((restored - pixels).square().mean())
+    """The image's decoded latent (1, 3, H, W) in [-1, 1], and its mean squared error."""
+    restored = pipeline.vae.decode(encode(pipeline, image)).sample.clamp(-1, 1)
+    return restored, float((restored - to_pixels(image[None])).square().mean())
 
 
 def sample_prompts(recipe: ScoringRecipe) -> list[tuple[str, str]]:
@@ -157,8 +151,10 @@ def save_grid(images: Images, path: Path, *, columns: int = 6, count: int = 24) 
     Image.fromarray(np.concatenate(rows)).save(path)
 
 
-def bars(scores: Scores, recipe: ScoringRecipe) -> dict[str, dict[str, Any]]:
-    """Each bar with what was reached, and whether that is enough."""
+def bars(
+    scores: Scores, recipe: ScoringRecipe, nets: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, dict[str, Any]]:
+    """Each bar with what was reached, and whether that is enough; LD-ZNet's where it is among `nets`."""
     psnr = scores["psnr"]
     mean, lowest = min(v["mean"] for v in psnr.values()), min(v["lowest"] for v in psnr.values())
     margin, named = scores["grounding"]["all"]["margin"], scores["samples"]["both"]
@@ -168,4 +164,9 @@ def bars(scores: Scores, recipe: ScoringRecipe) -> dict[str, dict[str, Any]]:
         "AP of the right phrase's map over another's": (recipe.least_margin, margin),
         "samples whose object and colour are named": (recipe.least_named, named),
     }
+    for net in nets:
+        if net["kind"] == "ldznet":
+            [style] = net["styles"]
+            reached = 100 * net["held_out"][style]["object"]["mIoU"]
+            table[f"mean IoU of LD-ZNet's masks of objects on {style}, %"] = (recipe.least_miou, reached)
     return {name: {"bar": bar, "reached": got, "met": got >= bar} for name, (bar, got) in table.items()}

@@ -183,9 +183,7 @@ class NetBuild:
 
     def entries(self) -> list[Entry]:
         """What is recorded of the nets so far."""
-        path = self.out / SCORES
-        recorded: list[Entry] = json.loads(path.read_text("utf-8"))["nets"] if path.exists() else []
-        return recorded
+        return recorded_nets(self.out)
 
     def _entry(self, net: NetRecipe, held_out: Entry) -> Entry:
         """All that the model card says of a net."""
@@ -218,18 +216,12 @@ class NetBuild:
         return False
 
 
+def recorded_nets(out: Path) -> list[Entry]:
+    """The entries of `out/nets.json`, one for each net; none when there is no such file."""
+    path = out / SCORES
+    recorded: list[Entry] = json.loads(path.read_text("utf-8"))["nets"] if path.exists() else []
+    return recorded
+
+
 def _note(event: TrainEvent) -> str:
     return json.dumps(event.validation.to_dict()) if event.validation is not None else ""
-
-
-def build_nets(
-    work: Path,
-    out: Path,
-    ldm: Path,
-    recipe: Recipe,
-    *,
-    workers: int = 1,
-    stop: Callable[[], bool] = lambda: False,
-) -> Events:
-    """Scenes, cache, nets and their scores (`out/nets.json`). See NetBuild."""
-    yield from NetBuild(work, out, ldm, recipe, workers=workers, stop=stop).run()

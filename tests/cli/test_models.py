@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ldznet_cli.cli import models
-from ldznet_cli.errors import UsageError
+from ldznet_cli.errors import UsageError, WeightsUnavailable
 from ldznet_cli.miniature import bundle
 
 
@@ -38,7 +38,7 @@ def test_the_bundled_model_by_name_needs_no_notice(capsys: pytest.CaptureFixture
 
 def test_a_model_is_a_folder(tmp_path: Path) -> None:
     assert models.resolve_model(str(tmp_path)) == (tmp_path, False)
-    with pytest.raises(UsageError, match="--model: no folder nowhere"):
+    with pytest.raises(WeightsUnavailable, match="--model: no folder nowhere"):
         models.resolve_model("nowhere")
 
 

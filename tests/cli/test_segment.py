@@ -203,3 +203,23 @@ def test_without_a_model_the_miniature_answers_and_says_what_it_is(
     Path("ldznet.toml").write_text('model = "miniature"\n')
     _, err = run(capsys, "in/one.png", "--prompt", "lamp")
     assert "drawn scenes only" not in err
+
+
+def test_the_category_s_mean_as_a_floor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = [{"id": 1, "file_name": "one.png", "width": 80, "height": 60}]
+    mask = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "segmentation": [[0, 0, 39, 0, 39, 59, 0, 59]],
+        "iscrowd": 0,
+    }
+    gt = {"images": images, "annotations": [mask], "categories": [{"id": 1, "name": "red"}]}
+    Path("in/gt.json").write_text(json.dumps(gt))
+    asked = ("in", "--prompt", "red", "--predictor", "category-mean")
+    records, _ = run(capsys, *asked, "--fit", "in/gt.json")
+    assert [(r["predictor"], r["model"]) for r in records] == [("category-mean", "gt.json")] * 2
+    # One column wider than the mask: any threshold was right on the training square, so the first, 0.02, is taken.
+    assert [r["box"] for r in records] == [[0, 0, 41, 60]] * 2
+    _, err = run(capsys, *asked, code=2)
+    assert "--fit" in err
