@@ -48,7 +48,7 @@ format: $(READY) ## Format the code and rewrite the README's generated blocks
 	$(BIN)/python .ci/readme.py
 
 miniature: $(READY) ## Rebuild the bundled miniature world from its recipe (hours; resumable)
-	$(LDZNET) miniature build
+	$(LDZNET) miniature build --work miniature-work --workers 2
 
 clean: ## Remove what the other targets made, the virtual environment too
 	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from ldznet_cli.cli import console
+from ldznet_cli.cli.interrupt import stop_on_interrupt
 from ldznet_cli.cli.options import Quiet, Seed
 from ldznet_cli.errors import WeightsUnavailable
+from ldznet_cli.miniature.events import STAGES, Stage
 
 CARD = "MODEL_CARD.md"
 
@@ -127,17 +129,20 @@ def build(
         Literal["official", "tiny"],
         typer.Option("--recipe", help="The bundled weights', or one that takes seconds and knows nothing."),
     ] = "official",
+    until: Annotated[Stage, typer.Option("--until", help="The last stage to do.")] = "card",
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that draw scenes.")] = 1,
     quiet: Quiet = False,
 ) -> None:
     """Rebuild the bundled weights from their recipe: hours on two cores.
 
-    Scenes, tokenizer, autoencoder, latents, latent diffusion model, scores, model card. Stop it at any time: the same
-    command goes on from the last checkpoint.
+    Scenes, tokenizer, autoencoder, latents, latent diffusion model, the autoencoder's decoder, segmentation nets,
+    scores, model card. A stage whose output is there is skipped. Stop it at any time with Ctrl-C: the same command
+    goes on from where it was.
 
     \b
     Examples:
-      ldznet miniature build --work miniature-work
+      ldznet miniature build --work miniature-work --workers 2
+      ldznet miniature build --until ldm
       ldznet miniature build --recipe tiny --work /tmp/work --out /tmp/weights
     """
     from ldznet_cli.miniature import recipe as recipes
@@ -146,16 +151,19 @@ def build(
 
     chosen = recipes.tiny() if recipe == "tiny" else recipes.official()
     place = out or weights_folder()
-    with ExitStack() as stack:
+    with stop_on_interrupt() as stop, ExitStack() as bars:
         stage, shown = "", None
-        for event in run(work, place, chosen, workers=workers):
+        for event in run(work, place, chosen, workers=workers, until=until, stop=stop):
             if event.stage != stage or shown is None:
-                stack.close()
-                stage, shown = event.stage, stack.enter_context(console.progress(event.total, event.stage))
+                bars.close()
+                stage, shown = event.stage, bars.enter_context(console.progress(event.total, event.stage))
             shown.reach(event.done)
             if event.note:
                 console.say(f"{event.stage}: {event.note}")
-    console.say(f"the miniature world is in {place}, its model card in {place / CARD}")
+    if until == STAGES[-1]:
+        console.say(f"the miniature world is in {place}, its model card in {place / CARD}")
+    else:
+        console.say(f"done up to {until}; the same command without --until does the rest")
 
 
 @app.command()

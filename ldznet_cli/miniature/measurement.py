@@ -1,4 +1,4 @@
-"""The LDM's measures, part by part: each is kept in the work folder, and made anew only when it is of something else."""
+"""The LDM's measures, part by part: each is kept in the work folder and made anew only when its weights change."""
 
 from __future__ import annotations
 

@@ -20,9 +20,11 @@ def _training(steps: int) -> TrainConfig:
     return preset(
         "miniature",
         steps=steps,
-        validate_every=1_000,
-        checkpoint_every=500,
-        validation_samples=600,
+        batch=32,
+        validate_every=400,
+        checkpoint_every=200,
+        validation_samples=400,
+        precision="bfloat16",
         workers=1,
     )
 
@@ -44,8 +46,8 @@ class NetsRecipe:
     draws: int = 2
     head_width: int = 16
     nets: tuple[NetRecipe, ...] = (
-        NetRecipe("ldznet", _training(5_000)),
-        NetRecipe("znet", _training(5_000)),
+        NetRecipe("ldznet", _training(2_000)),
+        NetRecipe("znet", _training(2_000)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -110,8 +111,18 @@ def _batches(data: TrainingSet, config: TrainConfig, start: int, accelerator: Ac
     numbers = range(start * world + rank, config.steps * world, world)
     workers = config.workers
     yield from DataLoader(
-        data, batch_size=None, sampler=numbers, num_workers=workers, persistent_workers=workers > 0
+        data,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_leave_interrupts_to_the_caller,
     )
+
+
+def _leave_interrupts_to_the_caller(_worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; `stop` decides what it means, and the last batch is still needed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _step(

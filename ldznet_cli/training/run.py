@@ -134,10 +134,10 @@ def run(
     """
     config, reader = plan.config, plan.reader()
     net = build_net(plan.net, config.seed)
+    state = Run(plan.out, net)
     if checkpoint.latest(plan.out) is None:
         initialise(net, unet_weights() if unet_weights is not None else None, config.seed)
-    state = Run(plan.out, net)
-    _write_record(plan, state)
+        _write_record(plan, state)
     for event in train(
         config,
         state,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from ldznet_cli.cli import main
 from ldznet_cli.miniature import build, bundle
+from ldznet_cli.miniature.events import BuildEvent
 
 
 def test_render_writes_images_and_annotations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,22 +47,54 @@ def test_build_shows_each_stage_and_names_the_card(
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def fake(work: Path, out: Path, recipe: Any, *, workers: int) -> Iterator[build.BuildEvent]:
-        asked.update(work=work, out=out, recipe=recipe.name, workers=workers)
-        yield build.BuildEvent("scenes", 1, 2)
-        yield build.BuildEvent("scenes", 2, 2, "rendered")
-        yield build.BuildEvent("ldm", 1, 1, "loss 0.1")
+    def fake(work: Path, out: Path, recipe: Any, **options: Any) -> Iterator[BuildEvent]:
+        asked.update(work=work, out=out, recipe=recipe.name, **options)
+        yield BuildEvent("scenes", 1, 2)
+        yield BuildEvent("scenes", 2, 2, "rendered")
+        yield BuildEvent("ldm", 1, 1, "loss 0.1")
 
     monkeypatch.setattr(build, "build", fake)
     out = tmp_path / "weights"
-    assert (
-        main(["miniature", "build", "--recipe", "tiny", "--work", "w", "--out", str(out), "--workers", "2"])
-        == 0
-    )
-    assert asked == {"work": Path("w"), "out": out, "recipe": "tiny", "workers": 2}
+    command = ["miniature", "build", "--recipe", "tiny", "--work", "w", "--out", str(out), "--workers", "2"]
+    assert main(command) == 0
+    assert asked.pop("stop")() is False
+    assert asked == {"work": Path("w"), "out": out, "recipe": "tiny", "workers": 2, "until": "card"}
     lines = capsys.readouterr().err.splitlines()
     assert lines[:2] == ["scenes: rendered", "ldm: loss 0.1"]
     assert lines[2].endswith(str(out / "MODEL_CARD.md"))
+    assert main([*command, "--until", "ldm"]) == 0
+    assert asked["until"] == "ldm"
+    assert capsys.readouterr().err.splitlines()[-1].startswith("done up to ldm; ")
+
+
+def test_build_stops_on_ctrl_c_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, told = build.build, []
+
+    def pressed(*arguments: Any, **options: Any) -> Iterator[BuildEvent]:
+        for event in real(*arguments, **options):
+            told.append(event.done)
+            if len(told) == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield event
+
+    monkeypatch.setattr(build, "build", pressed)
+    work = tmp_path / "work"
+    command = ["miniature", "build", "--recipe", "tiny", "--work", str(work), "--until", "scenes"]
+    assert main(command) == 130
+    line = "ldznet: error: stopped in scenes; the same command goes on from there\n"
+    assert (told, capsys.readouterr().err) == ([3, 6], line)
+    written = {path: path.stat().st_mtime_ns for path in (work / "scenes").iterdir()}
+    assert len(written) == 4
+    assert main(command) == 0
+    assert len(told) == 6
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_build_refuses_a_stage_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["miniature", "build", "--until", "dinner"]) == 2
+    assert "'dinner' is not one of 'scenes', 'text'" in capsys.readouterr().err
 
 
 def test_card_prints_the_model_card(
