@@ -150,6 +150,7 @@ def run(
         if event.kind != "step":
             _write_record(plan, state)
         yield event
+    _write_record(plan, state)
 
 
 def _save_best(plan: Plan, state: Run, ema: nn.Module, threshold: float) -> None:
