@@ -121,20 +121,6 @@ def remove_all(run: Path) -> None:
     shutil.rmtree(run / FOLDER, ignore_errors=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file whole or not at all. Raises DiskFull."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_text(temporary, json.dumps(value, indent=1) + "\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DiskFull(
-            f"{path} cannot be written ({error}); make room and run the same command again"
-        ) from error
-
-
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path)
     with path.open("rb") as stream:

@@ -17,6 +17,7 @@ from ldznet_cli.errors import ModelError, UsageError
 from ldznet_cli.features.source import FeatureSource
 from ldznet_cli.nets import NetConfig, NetInfo, build_net, initialise, save_net
 from ldznet_cli.nets.manifest import EMA, MANIFEST, RAW
+from ldznet_cli.samples.atomic import write_atomically
 from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.samples.geometry import Geometry
 from ldznet_cli.samples.listing import ImageRef
@@ -203,7 +204,7 @@ def _write_record(plan: Plan, state: Run) -> None:
         "versions": {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}},
         **{key: value for key, value in vars(state.progress).items() if key != "losses"},
     }
-    checkpoint.write_json(plan.out / RECORD, record)
+    write_atomically(plan.out / RECORD, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def remove(out: Path) -> None:
