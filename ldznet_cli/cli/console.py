@@ -77,7 +77,7 @@ class Progress:
 
     def __init__(self, total: int | None, unit: str) -> None:
         self.total, self.unit = total, unit
-        self.done = 0
+        self.done = self._first = 0
         self._notes: dict[str, object] = {}
         self._began = self._spoke = time.monotonic()
         self._bar: Any = None
@@ -95,6 +95,12 @@ class Progress:
             self._spoke = time.monotonic()
             say(self.line())
 
+    def begin_at(self, done: int) -> None:
+        """`done` units were done before this run began: they count, but say nothing about its rate."""
+        self.done = self._first = done
+        if self._bar is not None:
+            self._bar.initial = self._bar.n = done
+
     def reach(self, done: int) -> None:
         """`done` units are done in all: for a run that tells where it stands, and may have begun half-way."""
         self.advance(done - self.done)
@@ -107,7 +113,7 @@ class Progress:
 
     def line(self) -> str:
         """The plain line: done, rate, time left, notes."""
-        rate = self.done / max(time.monotonic() - self._began, 1e-9)
+        rate = (self.done - self._first) / max(time.monotonic() - self._began, 1e-9)
         parts = [f"{self.done}{f'/{self.total}' if self.total else ''} {self.unit}", f"{rate:.2g}/s"]
         if self.total and rate:
             minutes, seconds = divmod(round((self.total - self.done) / rate), 60)

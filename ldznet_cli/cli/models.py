@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ldznet_cli.cli import console
@@ -10,7 +11,7 @@ from ldznet_cli.errors import UsageError, WeightsUnavailable
 
 MINIATURE_NOTICE = (
     "the bundled miniature model knows drawn scenes only; for masks of real pictures use "
-    "--predictor clipseg, or (in a later version) the authors' checkpoint through `ldznet weights import`"
+    "--predictor clipseg, or the authors' checkpoint through `ldznet weights import`"
 )
 
 
@@ -38,8 +39,14 @@ def resolve_model(name: str | None) -> tuple[Path, bool]:
             console.say(f"ldznet: {MINIATURE_NOTICE}")
         return model_folder(), True
     folder = Path(name)
+    if folder.is_file():
+        raise WeightsUnavailable(
+            f"--model: {folder} is a file; `ldznet weights import {folder} --out DIR` makes a folder of it"
+        )
     if not folder.is_dir():
-        raise WeightsUnavailable(f"--model: no folder {folder}; `ldznet train --out {folder}` would make one")
+        raise WeightsUnavailable(
+            f"--model: no folder {folder}; `ldznet train` and `ldznet weights import` make such folders"
+        )
     return folder, False
 
 
@@ -51,10 +58,12 @@ def resolve_device(name: str) -> str:
     import torch
 
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    # Under `accelerate launch`, each process has a device of its own.
+    device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name
     try:
-        torch.empty(0, device=name)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"--device {name} cannot be used here: {reason}") from error
-    return name
+    return device

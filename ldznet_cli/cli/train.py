@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +18,7 @@ from ldznet_cli.errors import UsageError
 if TYPE_CHECKING:
     from ldznet_cli.training.loop import TrainEvent
     from ldznet_cli.training.run import Plan
+    from ldznet_cli.training.trackers import Tracker
 
 HEAD_WIDTHS = {MINIATURE: 16, "paper": 1}
 """Between the U-Net's last convolution and the head's; the miniature's few channels need more (a choice of ours)."""
@@ -25,6 +29,15 @@ Net = Annotated[
         "--net", help="From pixels (rgbnet), from z (znet), from z and the LDM's features (ldznet)."
     ),
 ]
+
+
+class Track(StrEnum):
+    """Where else a run's course may go."""
+
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+
+
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="RUN", help="The run folder; `segment --model` takes it.")
 ]
@@ -59,6 +72,16 @@ def train(
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, help="Samples a step, over all devices.")
     ] = None,
+    passes: Annotated[
+        int,
+        typer.Option(
+            "--passes", min=1, help="Parts that a device takes its samples in (accumulates gradients)."
+        ),
+    ] = 1,
+    recompute: Annotated[
+        bool,
+        typer.Option("--recompute", help="Keep no activations, compute them again: slower, less memory."),
+    ] = False,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="AdamW's.")] = None,
     negatives: Annotated[
         float | None, typer.Option("--negatives", help="Share of phrases that name something absent.")
@@ -85,9 +108,14 @@ def train(
     size: options.Size = None,
     seed: options.Seed = 0,
     dtype: Annotated[
-        Literal["float32", "bfloat16"], typer.Option("--dtype", help="The arithmetic of the training.")
+        Literal["float32", "bfloat16", "float16"],
+        typer.Option("--dtype", help="The arithmetic of the training."),
     ] = "float32",
     device: options.Device = "auto",
+    track: Annotated[
+        list[Track] | None,
+        typer.Option("--track", help="Also log to this; repeatable."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew where --out holds a run.")
     ] = False,
@@ -108,14 +136,19 @@ def train(
       ldznet train --gt train.json --val-gt val.json --cache ldznet-cache --net ldznet --out runs/ldznet
       ldznet train --gt train.json --net rgbnet --init random --steps 1000 --out runs/rgbnet
       ldznet train --gt train.json --out runs/ldznet --dry-run
+      accelerate launch -m ldznet_cli train --gt train.json --cache ldznet-cache --out runs/ldznet
     """
     if gt is None or out is None:
         raise UsageError(f"--{'gt' if gt is None else 'out'} is missing (try 'ldznet train --help')")
     console.quiet_libraries()
     from ldznet_cli.cli.material import Ask, gather
     from ldznet_cli.training import preset as named
+    from ldznet_cli.training import processes
     from ldznet_cli.training import run as runs
+    from ldznet_cli.training.trackers import tell
 
+    if not processes.is_main():
+        console.set_quiet(True)
     fitting = MINIATURE if ldm == MINIATURE else "paper"
     config = named(
         preset or fitting,
@@ -126,6 +159,8 @@ def train(
         validate_every=validate_every,
         validation_share=validation_share,
         workers=workers,
+        passes=passes,
+        recompute=recompute,
         precision=dtype,
         seed=seed,
     )
@@ -144,6 +179,10 @@ def train(
         offline=offline,
         seed=seed,
     )
+    if cache is None and config.workers and ask.device != "cpu":
+        raise UsageError(
+            "--workers: processes that read batches cannot share a GPU; leave it at 0, or use --cache"
+        )
     gathered = gather(ask, net, fusion, head_width or HEAD_WIDTHS[fitting], init, config.negatives)
     if overwrite:
         runs.remove(out)
@@ -152,10 +191,26 @@ def train(
         _describe(plan, ask.device, as_json)
         return
     console.say(_opening(plan))
-    with stop_on_interrupt() as stop, console.progress(config.steps, "steps") as bar:
+    with (
+        stop_on_interrupt() as stop,
+        console.progress(config.steps, "steps") as bar,
+        _tracked(plan, track or []) as trackers,
+    ):
         for event in runs.run(plan, unet_weights=gathered.unet_weights, device=ask.device, stop=stop):
             _show(event, bar)
-    _summary(plan, as_json)
+            tell(event, trackers)
+    if processes.is_main():
+        _summary(plan, as_json)
+
+
+def _tracked(plan: Plan, names: Sequence[str]) -> AbstractContextManager[list[Tracker]]:
+    """The trackers asked for, in the process that talks."""
+    from ldznet_cli.training import processes
+    from ldznet_cli.training import run as runs
+    from ldznet_cli.training.trackers import tracked
+
+    done = (runs.read_record(plan.out) or {"step": 0})["step"]
+    return tracked(names if processes.is_main() else (), plan.out, plan.settings, done)
 
 
 def _opening(plan: Plan) -> str:
@@ -166,8 +221,10 @@ def _opening(plan: Plan) -> str:
 
 def _show(event: TrainEvent, bar: console.Progress) -> None:
     if event.kind == "step":
-        bar.advance(event.step - bar.done)
-        bar.note(loss=f"{event.loss:.4f}")
+        if not bar.done:
+            bar.begin_at(event.step - 1)
+        bar.reach(event.step)
+        bar.note(loss=f"{event.loss:.4f}", lr=f"{event.learning_rate:.1e}")
     elif event.validation is not None:
         bar.note(mIoU=f"{100 * event.validation.miou:.1f}")
         best = ", the best so far" if event.best else ""

@@ -25,7 +25,7 @@ FOLDER = "checkpoints"
 class Progress:
     """Where a run stands: `step` optimiser steps are done; `curve` and `validations` are the events so far.
 
-    `losses` are those of the steps since the curve's last point.
+    `losses` are those of the steps since the curve's last point, `scaler` the state of float16's gradient scaler.
     """
 
     step: int = 0
@@ -33,6 +33,7 @@ class Progress:
     curve: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     validations: list[dict[str, Any]] = field(default_factory=list)
+    scaler: dict[str, Any] = field(default_factory=dict)
 
     @property
     def history(self) -> list[float]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ldznet_cli.errors import UsageError
 
 Schedule = Literal["constant", "cosine", "plateau"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,10 @@ class TrainConfig:
 
     `batch` counts samples of one optimiser step over all processes. `negatives` is the share of samples whose
     phrase names something absent (their mask is empty). `validation_share` of the images are held out for
-    validation when no validation file is given. Learning rates are per step, not per sample.
+    validation when no validation file is given. Learning rates are per step, not per sample. `passes` is in how
+    many parts a process's share of the batch goes through the net (gradient accumulation); with `recompute` the
+    activations of the blocks are not kept but computed again on the way back: both save memory and change nothing
+    but rounding.
     """
 
     steps: int = 1000
@@ -40,11 +43,15 @@ class TrainConfig:
     checkpoint_every: int = 250
     keep: int = 2
     precision: Precision = "float32"
+    passes: int = 1
+    recompute: bool = False
     workers: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "validate_every", "checkpoint_every", "keep", "validation_samples"):
+        for name in (
+            "steps", "batch", "validate_every", "checkpoint_every", "keep", "validation_samples", "passes",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise UsageError(
                     f"--{name.replace('_', '-')} must be at least 1, found {getattr(self, name)}"
@@ -67,7 +74,7 @@ class TrainConfig:
         return {key: value for key, value in self.to_dict().items() if key not in _HARMLESS}
 
 
-_HARMLESS = ("checkpoint_every", "keep", "workers")
+_HARMLESS = ("checkpoint_every", "keep", "passes", "recompute", "workers")
 
 PRESETS: Mapping[str, TrainConfig] = {
     # 8 devices x batch 4; base learning rate 5e-7 per sample and device; AdamW as PyTorch has it; no clipping,

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from typing import Any
 
+import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ldznet_cli.nets import build_net
 from ldznet_cli.training.run import Plan
+
+
+def _peak(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
 
 _COPIES = 5
 """Float32 copies of the weights: the net, its average, its gradient, and AdamW's two moments."""
@@ -16,7 +27,8 @@ _COPIES = 5
 
 def cost_of(plan: Plan, device: str = "cpu") -> dict[str, Any]:
     """`parameters`; `state_bytes` of weights, average, gradients and optimiser; `seconds_per_step`, of a forward and
-    a backward pass of the second of two batches, read and computed in this process; `seconds`, of all steps."""
+    a backward pass of the second of two batches, read and computed in this process; `seconds`, of all steps;
+    `peak_bytes`, the most memory that this process, or its CUDA device, has held."""
     net = build_net(plan.net).to(device).train()
     data = plan.data()
     for number in range(2):
@@ -31,4 +43,5 @@ def cost_of(plan: Plan, device: str = "cpu") -> dict[str, Any]:
         "state_bytes": 4 * _COPIES * parameters,
         "seconds_per_step": round(seconds, 4),
         "seconds": round(seconds * plan.config.steps),
+        "peak_bytes": _peak(device),
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ldznet_cli.samples.images import read_image
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.masks import resize_mask
 from ldznet_cli.samples.sample import Sample
-from ldznet_cli.training.order import BatchOrder, generator
+from ldznet_cli.training.order import BatchOrder, Share, generator
 
 
 @dataclass
@@ -24,7 +25,8 @@ class Batch:
     """What one forward and backward pass eats.
 
     `inputs`: z (B, 4, h, w), or the image (B, 3, H, W) in [-1, 1] for RGBNet; `text` (B, L, D); `features` by
-    block index, (B, C, h, w) each; `target` (B, 1, H, W), 0 or 1; `names` tell the samples in messages.
+    block index, (B, C, h, w) each; `target` (B, 1, H, W), 0 or 1; `names` tell the samples in messages; `weight` is
+    the part of the step's mean loss that this batch's mean makes up.
     """
 
     inputs: Tensor
@@ -32,12 +34,16 @@ class Batch:
     features: dict[int, Tensor]
     target: Tensor
     names: list[str]
+    weight: float = 1.0
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
-        features = {index: feature.to(device) for index, feature in self.features.items()}
-        return Batch(
-            self.inputs.to(device), self.text.to(device), features, self.target.to(device), self.names
+        return replace(
+            self,
+            inputs=self.inputs.to(device),
+            text=self.text.to(device),
+            features={index: feature.to(device) for index, feature in self.features.items()},
+            target=self.target.to(device),
         )
 
 
@@ -103,8 +109,9 @@ class Reader:
 class TrainingSet(Dataset[Batch]):
     """Batches by number. Which samples, which noise draws and which absent phrases is drawn from the seed.
 
-    `absent` gives the phrases of each image that may be used as negatives; `draws` is how many noise draws a
-    cache holds, None when every draw can be had (live features).
+    A step's batch comes in as many passes as `share` says, numbered through: step * passes + pass. `absent` gives the
+    phrases of each image that may be used as negatives; `draws` is how many noise draws a cache holds, None when
+    every draw can be had (live features).
     """
 
     def __init__(
@@ -123,11 +130,20 @@ class TrainingSet(Dataset[Batch]):
         self.negatives, self.absent, self.draws = negatives, absent or {}, draws
         grids = [reader.geometry.network_size(sample.width, sample.height) for sample in self.samples]
         self.order = BatchOrder(grids, batch, seed)
+        self.share = Share()
+
+    def shared(self, share: Share) -> TrainingSet:
+        """The same batches, of which `share` is read."""
+        made = copy.copy(self)
+        made.share = share
+        return made
 
     def __getitem__(self, number: int) -> Batch:
-        epoch, indices = self.order[number]
+        step, which = divmod(number, self.share.passes)
+        epoch, batch = self.order[step]
+        indices, weight = self.share.of(batch, which)
         questions, draws = zip(*[self._question(epoch, index) for index in indices], strict=True)
-        return self.reader.batch(questions, draws)
+        return replace(self.reader.batch(questions, draws), weight=weight)
 
     def _question(self, epoch: int, index: int) -> tuple[Question, int]:
         sample = self.samples[index]

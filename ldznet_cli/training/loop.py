@@ -10,19 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch import nn
 from torch.utils.data import DataLoader
 
-from ldznet_cli.errors import Interrupted, LdznetError
-from ldznet_cli.nets.transformer import use_plain_attention
-from ldznet_cli.training import checkpoint
+from ldznet_cli.errors import Interrupted
+from ldznet_cli.training import checkpoint, processes
 from ldznet_cli.training.checkpoint import Progress
 from ldznet_cli.training.config import TrainConfig
 from ldznet_cli.training.dataset import Batch, TrainingSet
-from ldznet_cli.training.ema import Ema
+from ldznet_cli.training.learner import Learner
 from ldznet_cli.training.schedule import learning_rate
 from ldznet_cli.training.validation import Validation
 
@@ -63,32 +60,22 @@ def train(
 ) -> Iterator[TrainEvent]:
     """Trains `run.net` in place up to `config.steps`, from the folder's newest checkpoint if there is one.
 
-    After N steps the weights are the same bits whether or not the run was interrupted (one CPU). `validate` scores
-    the averaged net; `save_best` gets it, and its best threshold, whenever it is the best so far. When `stop` says
-    so, a checkpoint is written and Interrupted raised. A loss that is not finite raises LdznetError with the samples.
+    After N steps the weights are the same bits whether or not the run was interrupted (one CPU); several processes,
+    or several passes, share each batch and change them by rounding alone. `validate` scores the averaged net;
+    `save_best` gets it, and its best threshold, whenever it is the best so far. When `stop` says so, in any of the
+    processes, a checkpoint is written and Interrupted raised. A loss that is not finite raises LdznetError with the
+    samples.
     """
-    accelerator = Accelerator(cpu=device == "cpu")
-    net = run.net.to(accelerator.device).train()
-    if accelerator.device.type == "cpu":
-        use_plain_attention(net)
-    ema = Ema(net, config.ema)
-    optimizer = torch.optim.AdamW(
-        net.parameters(),
-        lr=config.learning_rate,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    accelerator = processes.join(device)
+    learner = Learner(run.net.to(accelerator.device).train(), config, accelerator)
     newest = checkpoint.latest(run.folder)
     if newest is not None:
-        run.progress = checkpoint.load(newest, net, ema, optimizer)
-    model, optimizer = accelerator.prepare(net, optimizer)
+        run.progress = learner.restore(newest)
     began = time.monotonic() - run.progress.seconds
     every = max(1, config.steps // CURVE_POINTS)
-    for batch in _batches(data, config, run.progress.step, accelerator):
+    for batches in _steps(data, config, run.progress.step, accelerator):
         rate = learning_rate(config, run.progress.step, run.progress.history)
-        loss = _step(model, optimizer, batch.to(accelerator.device), rate, config, accelerator)
-        ema.update(net)
+        loss = learner.step(batches, rate)
         run.progress.step += 1
         run.progress.seconds = time.monotonic() - began
         step = run.progress.step
@@ -96,60 +83,37 @@ def train(
         yield TrainEvent("step", step, loss=loss, learning_rate=rate)
         last = step == config.steps
         if last or step % config.validate_every == 0:
-            yield _validated(run, ema, validate, save_best, accelerator)
-        if last or stop() or step % config.checkpoint_every == 0:
-            yield _saved(run, ema, optimizer, config, accelerator)
-        if stop() and not last:
+            yield _validated(run, learner, validate, save_best)
+        stopping = processes.total(accelerator, float(stop())) > 0
+        if last or stopping or step % config.checkpoint_every == 0:
+            yield _saved(run, learner, config)
+        if stopping and not last:
             raise Interrupted(
                 f"stopped after step {step} of {config.steps}; the same command goes on from there"
             )
 
 
-def _batches(data: TrainingSet, config: TrainConfig, start: int, accelerator: Accelerator) -> Iterator[Batch]:
-    """The batches of steps start, start + 1, ... for this process: step * processes + rank."""
-    world, rank = accelerator.num_processes, accelerator.process_index
-    numbers = range(start * world + rank, config.steps * world, world)
-    workers = config.workers
-    yield from DataLoader(
-        data,
+def _steps(
+    data: TrainingSet, config: TrainConfig, start: int, accelerator: Accelerator
+) -> Iterator[list[Batch]]:
+    """This process's batches of the steps start, start + 1, ...: for each step as many as there are passes."""
+    shared = data.shared(processes.share(accelerator, config.passes))
+    loader = DataLoader(
+        shared,
         batch_size=None,
-        sampler=numbers,
-        num_workers=workers,
-        persistent_workers=workers > 0,
+        sampler=range(start * config.passes, config.steps * config.passes),
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
         worker_init_fn=_leave_interrupts_to_the_caller,
     )
+    passes = iter(loader)
+    for _ in range(start, config.steps):
+        yield [next(passes) for _ in range(config.passes)]
 
 
 def _leave_interrupts_to_the_caller(_worker: int) -> None:
     """Ctrl-C reaches every process of a terminal; `stop` decides what it means, and the last batch is still needed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    rate: float,
-    config: TrainConfig,
-    accelerator: Accelerator,
-) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    lower = config.precision == "bfloat16"
-    with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=lower):
-        logits: Tensor = model(batch.inputs, batch.text, batch.features)
-    loss = binary_cross_entropy_with_logits(logits.float(), batch.target)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise LdznetError(
-            f"the loss is {value} on {', '.join(batch.names)}; lower --learning-rate or look at these samples"
-        )
-    accelerator.backward(loss)
-    if config.clip is not None:
-        accelerator.clip_grad_norm_(model.parameters(), config.clip)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return value
 
 
 def _record(progress: Progress, loss: float, rate: float, every: int) -> None:
@@ -162,24 +126,21 @@ def _record(progress: Progress, loss: float, rate: float, every: int) -> None:
 
 def _validated(
     run: Run,
-    ema: Ema,
+    learner: Learner,
     validate: Callable[[nn.Module, int], Validation],
     save_best: Callable[[Run, nn.Module, float], None],
-    accelerator: Accelerator,
 ) -> TrainEvent:
-    result = validate(ema.net, run.progress.step)
+    result = validate(learner.ema.net, run.progress.step)
     best = result.miou > max(run.progress.history, default=-math.inf)
     run.progress.validations.append({**result.to_dict(), "best": best})
-    if best and accelerator.is_main_process:
-        save_best(run, ema.net, result.threshold)
+    if best and learner.accelerator.is_main_process:
+        save_best(run, learner.ema.net, result.threshold)
     return TrainEvent("validation", run.progress.step, validation=result, best=best)
 
 
-def _saved(
-    run: Run, ema: Ema, optimizer: torch.optim.Optimizer, config: TrainConfig, accelerator: Accelerator
-) -> TrainEvent:
-    if accelerator.is_main_process:
-        checkpoint.save(run.folder, run.net, ema, optimizer, run.progress)
+def _saved(run: Run, learner: Learner, config: TrainConfig) -> TrainEvent:
+    if learner.accelerator.is_main_process:
+        learner.save(run.folder, run.progress)
         checkpoint.prune(run.folder, config.keep)
-    accelerator.wait_for_everyone()
+    learner.accelerator.wait_for_everyone()
     return TrainEvent("checkpoint", run.progress.step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,26 @@ def generator(seed: int, *context: Hashable) -> np.random.Generator:
     return np.random.Generator(
         np.random.Philox(key=int.from_bytes(hashlib.sha256(name.encode()).digest()[:16]))
     )
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of every step's batch that falls to this process, and in how many passes it goes through the net.
+
+    Together the passes of all processes are the batch, so the step is the same, up to rounding, however it is shared.
+    """
+
+    process: int = 0
+    processes: int = 1
+    passes: int = 1
+
+    def of(self, indices: Sequence[int], which: int) -> tuple[list[int], float]:
+        """Pass `which` (from 0) of this process: its samples, and their weight in the mean over the batch.
+
+        Where a batch is too small for all, a sample of weight 0 keeps this process in step with the others.
+        """
+        own = list(indices[which * self.processes + self.process :: self.processes * self.passes])
+        return (own, len(own) / len(indices)) if own else ([indices[0]], 0.0)
 
 
 class BatchOrder:

@@ -22,7 +22,7 @@ from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.samples.geometry import Geometry
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.sample import Sample
-from ldznet_cli.training import checkpoint
+from ldznet_cli.training import checkpoint, processes
 from ldznet_cli.training.config import TrainConfig
 from ldznet_cli.training.dataset import Reader, TrainingSet
 from ldznet_cli.training.loop import Run, TrainEvent, train
@@ -134,8 +134,10 @@ def run(
     `unet_weights` gives the LDM's UNet, for a net that starts from it. Raises what `train` raises, and ModelError.
     """
     config, reader = plan.config, plan.reader()
+    accelerator = processes.join(device)
     net = build_net(plan.net, config.seed)
     state = Run(plan.out, net)
+    accelerator.wait_for_everyone()  # until here, all have looked into the folder as it was
     if checkpoint.latest(plan.out) is None:
         initialise(net, unet_weights() if unet_weights is not None else None, config.seed)
         _write_record(plan, state)
@@ -143,7 +145,9 @@ def run(
         config,
         state,
         plan.data(),
-        validate=lambda averaged, step: validate(averaged, plan.validation, reader, step, config.batch),
+        validate=lambda averaged, step: validate(
+            averaged, plan.validation, reader, step, config.batch, accelerator
+        ),
         save_best=partial(_save_best, plan),
         stop=stop,
         device=device,
@@ -197,12 +201,14 @@ def read_record(out: Path) -> dict[str, Any] | None:
 
 
 def _write_record(plan: Plan, state: Run) -> None:
+    if not processes.is_main():
+        return
     record = {
         "format": FORMAT,
         "settings": plan.settings,
         "samples": {"training": len(plan.training), "validation": len(plan.validation)},
         "versions": {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}},
-        **{key: value for key, value in vars(state.progress).items() if key != "losses"},
+        **{key: value for key, value in vars(state.progress).items() if key not in ("losses", "scaler")},
     }
     write_atomically(plan.out / RECORD, (json.dumps(record, indent=1) + "\n").encode())
 

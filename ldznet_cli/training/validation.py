@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import nn
 
@@ -19,6 +20,7 @@ from ldznet_cli.samples.geometry import to_image_size
 from ldznet_cli.samples.sample import Sample
 from ldznet_cli.training.dataset import Reader, question
 from ldznet_cli.training.order import generator
+from ldznet_cli.training.processes import gathered
 
 DRAW = 0
 """Validation always uses the first noise draw, so that its values can be compared."""
@@ -63,10 +65,22 @@ def choose(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
 
 
 def validate(
-    net: nn.Module, samples: Iterable[Sample], reader: Reader, step: int, batch: int = 16
+    net: nn.Module,
+    samples: Iterable[Sample],
+    reader: Reader,
+    step: int,
+    batch: int = 16,
+    accelerator: Accelerator | None = None,
 ) -> Validation:
-    """Scores `net` at the original size of each image, pixels foreground where p > threshold strictly."""
-    rows = np.stack([row for group in _by_grid(samples, reader, batch) for row in _ious(net, group, reader)])
+    """Scores `net` at the original size of each image, pixels foreground where p > threshold strictly.
+
+    The processes of `accelerator` share the batches; each gets the whole result, the same as one process would.
+    """
+    groups = list(enumerate(_by_grid(samples, reader, batch)))
+    if accelerator is not None:
+        groups = groups[accelerator.process_index :: accelerator.num_processes]
+    scored = gathered([(number, _ious(net, group, reader)) for number, group in groups])
+    rows = np.concatenate([ious for _, ious in sorted(scored, key=lambda pair: pair[0])])
     means = rows.mean(axis=0)
     best = int(means.argmax())
     half = float(means[len(THRESHOLDS) // 2])
@@ -80,12 +94,12 @@ def _by_grid(samples: Iterable[Sample], reader: Reader, batch: int) -> list[list
     return [group[i : i + batch] for group in groups.values() for i in range(0, len(group), batch)]
 
 
-def _ious(net: nn.Module, samples: Sequence[Sample], reader: Reader) -> list[NDArray[np.float64]]:
+def _ious(net: nn.Module, samples: Sequence[Sample], reader: Reader) -> NDArray[np.float64]:
     device = next(net.parameters()).device
     batch = reader.batch([question(sample) for sample in samples], [DRAW] * len(samples)).to(device)
     with torch.inference_mode():
         maps = net(batch.inputs, batch.text, batch.features).float().sigmoid()[:, 0].cpu().numpy()
-    return [_iou(prob, sample) for prob, sample in zip(maps, samples, strict=True)]
+    return np.stack([_iou(prob, sample) for prob, sample in zip(maps, samples, strict=True)])
 
 
 def _iou(prob: NDArray[np.float32], sample: Sample) -> NDArray[np.float64]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -142,3 +144,48 @@ def test_dry_run_says_what_it_takes_and_writes_nothing(gt, cache, tiny_ldm, tmp_
     assert told["parameters"] > 1000
     assert told["seconds_per_step"] > 0
     assert not run.exists()
+
+
+def test_two_processes_train_the_same_net_as_one(gt, cache, tiny_ldm, tmp_path):
+    """As users start it, with Accelerate's own launcher."""
+    options = ["--gt", gt, "--ldm", tiny_ldm, *SMALL, "--cache", cache, "--net", "znet"]
+    assert train(gt, tiny_ldm, "--cache", cache, "--net", "znet", "--out", tmp_path / "one") == 0
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    command = [
+        sys.executable,
+        *launch,
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "-m",
+        "ldznet_cli",
+    ]
+    done = subprocess.run(
+        [*command, "train", *map(str, options), "--out", str(tmp_path / "two"), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 3  # one line: one process speaks
+    assert done.stderr.count("step 3: validation") == 1
+    one, two = (load_file(tmp_path / run / "model.safetensors") for run in ("one", "two"))
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, atol=2e-4, rtol=1e-3, msg=key)
+    first, second = (json.loads((tmp_path / run / "training.json").read_text()) for run in ("one", "two"))
+    losses = [[point["loss"] for point in record["curve"]] for record in (first, second)]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+def test_a_gpu_is_not_shared_with_reading_processes(gt, tiny_ldm, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ldznet_cli.cli.models.resolve_device", lambda name: "cuda:0")
+    assert train(gt, tiny_ldm, "--workers", "2", "--out", tmp_path / "run") == 2
+    assert "--workers" in capsys.readouterr().err
+
+
+def test_tensorboard_files_lie_in_the_run(gt, cache, tiny_ldm, tmp_path):
+    run = tmp_path / "run"
+    assert train(gt, tiny_ldm, "--cache", cache, "--net", "znet", "--out", run, "--track", "tensorboard") == 0
+    assert list((run / "tensorboard").glob("events.*"))

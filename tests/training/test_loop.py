@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -128,10 +129,34 @@ def test_killed_and_resumed_is_bit_identical(uninterrupted, samples, tmp_path, a
 def test_bfloat16_resumes_to_the_same_bits_too(samples, tmp_path):
     config = replace(CONFIG, precision="bfloat16", steps=6)
     list(session(tmp_path / "whole", samples, config))
+    assert_resumes(tmp_path / "whole", samples, config)
+
+
+def test_passes_and_recomputing_change_nothing_but_rounding(uninterrupted, samples, tmp_path):
+    config = replace(CONFIG, passes=2, recompute=True)
+    events = list(session(tmp_path, samples, config))
+    expected = [event.loss for event in uninterrupted[1] if event.kind == "step"]
+    assert [event.loss for event in events if event.kind == "step"] == pytest.approx(expected, abs=1e-5)
+    first, second = weights(tmp_path), weights(uninterrupted[0])
+    for key, value in first.items():
+        torch.testing.assert_close(value, second[key], atol=1e-4, rtol=1e-3, msg=key)
+    assert_resumes(tmp_path, samples, config)
+
+
+def assert_resumes(whole: Path, samples: SampleSet, config: TrainConfig) -> None:
+    parts = whole / "parts"
     with pytest.raises(Interrupted):
-        list(session(tmp_path / "parts", samples, config, stop=lambda: True))
-    list(session(tmp_path / "parts", samples, config))
-    assert_same_bits(tmp_path / "parts", tmp_path / "whole")
+        list(session(parts, samples, config, stop=lambda: True))
+    list(session(parts, samples, config))
+    assert_same_bits(parts, whole)
+
+
+def test_float16_scales_its_gradients_and_resumes(samples, tmp_path):
+    config = replace(CONFIG, precision="float16", steps=4)
+    list(session(tmp_path, samples, config))
+    newest = checkpoint.latest(tmp_path)
+    assert json.loads((newest / "state.json").read_text())["scaler"]["scale"] > 1
+    assert_resumes(tmp_path, samples, config)
 
 
 def test_the_loss_falls(samples, tmp_path):

@@ -3,10 +3,11 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ldznet_cli.training.order import BatchOrder, generator
+from ldznet_cli.training.order import BatchOrder, Share, generator
 
 shapes = st.lists(st.sampled_from([(64, 64), (64, 128), (128, 64)]), min_size=1, max_size=40)
 
@@ -42,3 +43,15 @@ def test_generator_is_the_same_everywhere():
     # Philox keyed by SHA-256: these numbers are part of what makes a run repeatable on another machine.
     assert generator(0, "sample", 1, 2).integers(0, 1000, 4).tolist() == [952, 649, 729, 435]
     assert not np.array_equal(generator(0, "a").random(4), generator(0, "b").random(4))
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=12), st.integers(1, 4), st.integers(1, 3))
+def test_the_shares_of_all_processes_are_the_batch(batch, processes, passes):
+    parts = [
+        Share(process, processes, passes).of(batch, which)
+        for process in range(processes)
+        for which in range(passes)
+    ]
+    assert sorted(index for own, weight in parts for index in own if weight) == sorted(batch)
+    assert sum(weight for _, weight in parts) == pytest.approx(1.0)
+    assert all(own for own, _ in parts)  # a process with nothing to add still goes through the net

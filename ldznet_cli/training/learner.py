@@ -1,0 +1,101 @@
+"""What a training step changes: the net, its average, the optimiser; and one step of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from ldznet_cli.errors import LdznetError
+from ldznet_cli.nets.transformer import SpatialTransformer, use_plain_attention
+from ldznet_cli.training import checkpoint, processes
+from ldznet_cli.training.checkpoint import Progress
+from ldznet_cli.training.config import TrainConfig
+from ldznet_cli.training.dataset import Batch
+from ldznet_cli.training.ema import Ema
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Learner:
+    """A net on its device, in training: AdamW, and the moving average of its weights.
+
+    Its own process's part of a step is `step`'s batches; gradients are averaged over processes by Accelerate.
+    """
+
+    def __init__(self, net: nn.Module, config: TrainConfig, accelerator: Accelerator) -> None:
+        if accelerator.device.type == "cpu":
+            use_plain_attention(net)
+        self.net, self.config, self.accelerator = net, config, accelerator
+        self.ema = Ema(net, config.ema)
+        if config.recompute:
+            recompute_activations(net)
+        self.optimizer = torch.optim.AdamW(
+            net.parameters(),
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        # float16's small gradients are scaled up on the way back; for the other precisions this does nothing.
+        self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "float16")
+        self.model: nn.Module = accelerator.prepare_model(net)
+
+    def step(self, batches: Sequence[Batch], rate: float) -> float:
+        """One optimiser step at the learning rate `rate`; the mean loss over the batch of all processes."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = 0.0
+        for batch in batches:
+            together = batch is batches[-1]  # gradients of the processes meet once a step
+            with nullcontext() if together else self.accelerator.no_sync(self.model):
+                loss += self._backward(batch.to(self.accelerator.device)) * batch.weight
+        self.scaler.unscale_(self.optimizer)
+        if self.config.clip is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.ema.update(self.net)
+        return processes.total(self.accelerator, loss)
+
+    def _backward(self, batch: Batch) -> float:
+        dtype = _DTYPES[self.config.precision]
+        with torch.autocast(self.accelerator.device.type, dtype, enabled=dtype != torch.float32):
+            logits: Tensor = self.model(batch.inputs, batch.text, batch.features)
+        loss = binary_cross_entropy_with_logits(logits.float(), batch.target)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise LdznetError(
+                f"the loss is {value} on {', '.join(batch.names)}; lower --learning-rate or look at these samples"
+            )
+        # The mean over processes is taken of gradients; over samples, it is by their weight in the batch.
+        self.scaler.scale(loss * (batch.weight * self.accelerator.num_processes)).backward()
+        return value
+
+    def save(self, folder: Path, progress: Progress) -> None:
+        """Everything that `restore` needs, as a checkpoint of the run in `folder`."""
+        progress.scaler = self.scaler.state_dict()
+        checkpoint.save(folder, self.net, self.ema, self.optimizer, progress)
+
+    def restore(self, folder: Path) -> Progress:
+        """Goes on from a checkpoint; raises ModelError when it does not fit."""
+        progress = checkpoint.load(folder, self.net, self.ema, self.optimizer)
+        self.scaler.load_state_dict(progress.scaler)
+        return progress
+
+
+def recompute_activations(net: nn.Module) -> None:
+    """Let res-blocks and spatial transformers keep only their inputs, and compute the rest again on the way back."""
+    blocks: list[Any] = [m for m in net.modules() if isinstance(m, ResnetBlock2D | SpatialTransformer)]
+    for block in blocks:
+        block.forward = partial(torch.utils.checkpoint.checkpoint, block.forward, use_reentrant=False)
