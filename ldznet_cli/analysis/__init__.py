@@ -1,0 +1,1 @@
+"""What the frozen LDM knows by itself, without any training on masks."""
