@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ldznet_cli.cli import console, options
-from ldznet_cli.errors import SomeItemsFailed, UsageError
+from ldznet_cli.cli import evaluate_options as asks
+from ldznet_cli.cli.evaluate_report import Asked, gates, last_words, show, show_comparison
+from ldznet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from ldznet_cli.evaluation import Answers, Evaluation, Report
+    from ldznet_cli.evaluation import Evaluation, Report
     from ldznet_cli.samples.coco import SampleSet
 
 STDIN = "-"
@@ -23,43 +23,18 @@ def evaluate(
     gt: options.Gt = None,
     images: options.Images = None,
     groups: options.Groups = None,
-    pred: Annotated[
-        str | None,
-        typer.Option(
-            "--pred",
-            metavar="PATH",
-            help="The predictions: segment's folder, a folder of masks named after image and phrase, a file of "
-            "records, or '-' for records on standard input, which is the default in a pipe.",
-        ),
-    ] = None,
-    protocol: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--protocol",
-            metavar="NAME",
-            help="How to score: clipseg, native, phrasecut or refcoco; may be repeated. By default the first two.",
-        ),
-    ] = None,
-    clipseg_size: Annotated[
-        int,
-        typer.Option(
-            "--clipseg-size",
-            min=16,
-            max=4096,
-            help="The side of clipseg's square: 384 for LD-ZNet, 352 for CLIPSeg.",
-        ),
-    ] = 384,
-    per_annotation: Annotated[
-        bool,
-        typer.Option(
-            "--per-annotation", help="Each annotation is a sample, not the union of a phrase's annotations."
-        ),
-    ] = False,
+    pred: asks.Pred = None,
+    compare: asks.Compare = None,
+    protocol: asks.Protocol = None,
+    clipseg_size: asks.ClipsegSize = 384,
+    per_annotation: asks.PerAnnotation = False,
     seed: options.Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the whole report to this file as JSON, too."),
-    ] = None,
+    workers: asks.Workers = 1,
+    tune_threshold: asks.TuneThreshold = False,
+    save: asks.Save = None,
+    fail_under: asks.FailUnder = None,
+    report: asks.ReportFolder = None,
+    out: asks.Out = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -72,78 +47,103 @@ def evaluate(
     \b
     Examples:
       ldznet segment ./images --prompts-from gt.json | ldznet evaluate --gt gt.json
-      ldznet evaluate --gt gt.json --pred ldznet-out
+      ldznet evaluate --gt gt.json --pred ldznet-out --report report
       ldznet evaluate --gt gt.json --pred masks/ --protocol phrasecut --protocol native
+      ldznet evaluate --gt gt.json --compare before after --workers 4
+      ldznet evaluate --gt gt.json --pred results.json --fail-under miou=0.5
+      ldznet evaluate --gt val.json --pred ldznet-out --tune-threshold --save run
       ldznet evaluate --gt gt.json --pred run.jsonl --json | jq '.scores[] | select(.subset == "all")'
     """
     if gt is None:
         raise UsageError("no ground truth: name it with --gt annotations.json")
-    streamed = _streamed(pred)
-    from ldznet_cli.evaluation import DEFAULT_PROTOCOLS, Evaluation, open_predictions
+    _check_together(pred, compare, tune_threshold, save is not None, bool(fail_under or report))
+    from ldznet_cli.evaluation import DEFAULT_PROTOCOLS, swept_protocol
     from ldznet_cli.samples.coco import load_coco
 
+    protocols = tuple(protocol or DEFAULT_PROTOCOLS)
+    wanted = gates(fail_under or (), protocols)
+    if tune_threshold:
+        swept_protocol(protocols)
+    sources = compare or (_source(pred),)
     samples = load_coco(gt, images=images, groups=groups, per_annotation=per_annotation)
-    answers = open_predictions(_standard_input() if streamed else str(pred), samples, source="standard input")
-    protocols = protocol or DEFAULT_PROTOCOLS
-    run = Evaluation(samples, answers.source, protocols=protocols, size=clipseg_size, seed=seed)
-    report = _run(run, answers, samples, shown=not streamed)
-    _show(report, out, as_json)
-    _last_words(report)
+    runs = [
+        _scored(source, samples, protocols, clipseg_size, seed, workers, tuning=tune_threshold)
+        for source in sources
+    ]
+    asked = Asked(out=out, page=report, as_json=as_json)
+    if compare is not None:
+        show_comparison(runs[0], runs[1], asked)
+    else:
+        show(*runs[0], asked)
+    if save is not None:
+        _tune(*runs[0], save)
+    for _, made in runs:
+        last_words(made, wanted)
 
 
-def _streamed(pred: str | None) -> bool:
-    """Whether records come on standard input."""
+def _check_together(
+    pred: str | None, compare: tuple[str, str] | None, tuned: bool, saved: bool, single: bool
+) -> None:
+    """Raises UsageError for options that say nothing together."""
+    if tuned != saved:
+        raise UsageError("--tune-threshold and --save RUN go together: the threshold is written into RUN")
+    if compare is None:
+        return
+    if pred is not None or tuned or single:
+        raise UsageError("--compare A B goes without --pred, --tune-threshold, --fail-under and --report")
+    if compare == (STDIN, STDIN):
+        raise UsageError("--compare: standard input can be only one of the two")
+
+
+def _source(pred: str | None) -> str:
     if pred is None and (sys.stdin is None or sys.stdin.isatty()):
         raise UsageError("no predictions: pipe `ldznet segment` into this command, or name them with --pred")
-    return pred in (None, STDIN)
+    return pred or STDIN
 
 
 def _standard_input() -> Iterator[bytes]:
     yield from sys.stdin.buffer
 
 
-def _run(run: Evaluation, answers: Answers, samples: SampleSet, *, shown: bool) -> Report:
+def _scored(
+    source: str,
+    samples: SampleSet,
+    protocols: tuple[str, ...],
+    size: int,
+    seed: int,
+    workers: int,
+    *,
+    tuning: bool,
+) -> tuple[Evaluation, Report]:
     """In a pipe the program before this one shows how far it is."""
-    if not shown:
-        for answer in answers:
-            run.update(answer)
-        return run.report()
-    with console.progress(len(samples.samples), "samples") as progress:
-        for answer in answers:
-            progress.advance(run.update(answer))
-    return run.report()
+    from ldznet_cli.evaluation import Evaluation, open_predictions
+
+    streamed = source == STDIN
+    answers = open_predictions(_standard_input() if streamed else source, samples, source="standard input")
+    with Evaluation(
+        samples,
+        answers.source,
+        protocols=protocols,
+        size=size,
+        seed=seed,
+        workers=workers,
+        tuning=tuning,
+    ) as run:
+        if streamed:
+            for answer in answers:
+                run.update(answer)
+        else:
+            with console.progress(len(samples.samples), "samples") as progress:
+                for answer in answers:
+                    progress.advance(run.update(answer))
+        return run, run.report()
 
 
-def _show(report: Report, out: Path | None, as_json: bool) -> None:
-    from ldznet_cli.evaluation import tables_of
+def _tune(run: Evaluation, made: Report, save: Path) -> None:
+    from ldznet_cli.evaluation import tune
 
-    if out is not None:
-        from ldznet_cli.samples.atomic import write_atomically
-
-        write_atomically(out, (report.to_json() + "\n").encode())
-    if as_json:
-        console.emit(report.to_json())
-        return
-    for table in tables_of(report):
-        console.emit(table.title)  # by itself: as the table's own it would be folded to the table's width
-        console.table("", table.columns, table.rows)
-
-
-def _last_words(report: Report) -> None:
-    """What a reader of the numbers has to know. Raises SomeItemsFailed where predictions could not be used."""
-    counts, truth = report.predictions, report.ground_truth
-    for note in report.notes:
-        console.say(f"ldznet: {note}")
-    if truth.ignored_pixels:
-        console.say(f"ldznet: {truth.ignored_pixels} pixels of ignored regions were left out of the count")
-    if counts.missing:
-        console.warn(f"{counts.missing} of {truth.samples} samples have no prediction and count as empty")
-    for reason, count in counts.ignored.items():
-        console.warn(f"{count} of {counts.read} predictions were not scored: {reason}")
-    if counts.duplicates:
-        console.warn(f"{counts.duplicates} predictions came twice: the first was scored")
-    if counts.failed:
-        raise SomeItemsFailed(
-            f"{counts.failed} of {counts.read} predictions could not be used and count as missing; "
-            f"the first: {counts.failures[0]}"
-        )
+    found = tune(made, save, run.intake.digests)
+    console.say(
+        f"ldznet: {save}: threshold {found.threshold:g} (before: {found.former:g}), the best of "
+        f"{found.score.protocol}'s mIoU, on {found.score.samples} samples of {made.ground_truth.path}"
+    )

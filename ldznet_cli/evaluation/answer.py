@@ -23,6 +23,7 @@ class ImageKey:
 class Answer:
     """A prediction for (image, phrase). `label` is what the phrase was to be called: it is tried where no sample has
     the phrase. `load` reads the pixels and raises ImageError or AnnotationError; `error` says that there are none.
+    `tuned_on` is the ground truth (SHA-256) that the model's threshold was tuned on. An answer can be pickled.
     """
 
     image: ImageKey
@@ -31,6 +32,8 @@ class Answer:
     label: str | None = None
     error: str | None = None
     model: str | None = None
+    model_digest: str | None = None
+    tuned_on: str | None = None
     geometry: str | None = None
     where: str = "a prediction"
 

@@ -24,9 +24,10 @@ class PredictedArrays:
     def __iter__(self) -> Iterator[Answer]:
         for (name, phrase), array in self._arrays.items():
             where = f"the array of {name!r}, {phrase!r}"
-            yield Answer(ImageKey(name), phrase, partial(self._prediction, array), where=where)
+            yield Answer(ImageKey(name), phrase, partial(_prediction, array, self._threshold), where=where)
 
-    def _prediction(self, array: NDArray[Any]) -> Prediction:
-        if array.dtype == np.bool_:
-            return Prediction(mask=array)
-        return Prediction(array, threshold=self._threshold)
+
+def _prediction(array: NDArray[Any], threshold: float) -> Prediction:
+    if array.dtype == np.bool_:
+        return Prediction(mask=array)
+    return Prediction(array, threshold=threshold)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ldznet_cli.errors import AnnotationError
 from ldznet_cli.evaluation.answer import Answer, ImageKey
@@ -51,6 +52,8 @@ class RecordedAnswers:
             load=partial(_load, record, self._folder),
             error=record.error,
             model=" ".join(filter(None, (record.predictor, record.model))) or None,
+            model_digest=record.model_digest,
+            tuned_on=record.tuned_on,
             geometry=f"{geometry.kind} {geometry.size}" if geometry else None,
             where=where,
         )
@@ -70,18 +73,23 @@ def _parsed(line: str | bytes, where: str) -> Record | None:
 def _load(record: Record, folder: Path | None) -> Prediction:
     threshold = _THRESHOLD if record.threshold is None else record.threshold
     if record.prob is not None:
-        return Prediction(read_prob(_located(record.prob, folder)), threshold=threshold)
+        return Prediction(read_prob(located(record.prob, folder)), threshold=threshold, score=record.score)
+    return Prediction(mask=recorded_mask(record, folder), score=record.score)
+
+
+def recorded_mask(record: Record, folder: Path | None) -> NDArray[np.bool_]:
+    """The mask that a record names, holds, or by its area has. Raises ImageError, AnnotationError where it has none."""
     if record.mask is not None:
-        return Prediction(mask=read_mask(_located(record.mask, folder)))
+        return read_mask(located(record.mask, folder))
     if record.rle is not None:
         height, width = record.rle["size"]
-        return Prediction(mask=decode_rle(record.rle["counts"], height, width))
+        return decode_rle(record.rle["counts"], height, width)
     if record.area == 0 and record.image.width and record.image.height:
-        return Prediction(mask=np.zeros((record.image.height, record.image.width), dtype=bool))
+        return np.zeros((record.image.height, record.image.width), dtype=bool)
     raise AnnotationError("the record has no prob, mask or rle: nothing can be scored")
 
 
-def _located(path: str, folder: Path | None) -> Path:
+def located(path: str, folder: Path | None) -> Path:
     """The file a record names: as written, else the longest end of its path that exists in the records' folder."""
     written = Path(path)
     if folder is None or written.exists() or ".." in written.parts:

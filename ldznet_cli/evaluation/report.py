@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from ldznet_cli.evaluation.subsets import ALL
+from ldznet_cli.metrics import Curve
 
 SCHEMA = "ldznet.report/1"
 
@@ -33,6 +35,24 @@ class Score:
     samples: int
     missing: int
     ground_truth: str
+
+
+Kind = Literal["worst", "best", "false alarm"]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A sample worth looking at: `value` is its IoU, of a false alarm the presence score of a phrase that is absent.
+
+    `protocol` and `threshold` say by which rule its IoU was found.
+    """
+
+    kind: Kind
+    image: str
+    phrase: str
+    value: float
+    protocol: str
+    threshold: str
 
 
 @dataclass(frozen=True)
@@ -73,11 +93,16 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Report:
-    """All numbers of one run. `notes` say what a reader has to know before setting them beside others."""
+    """All numbers of one run. `notes` say what a reader has to know before setting them beside others.
+
+    `curves` are by protocol, of all samples; `ranked` a few samples that are worth looking at.
+    """
 
     ground_truth: GroundTruth
     predictions: Predictions
     scores: tuple[Score, ...]
+    curves: Mapping[str, tuple[Curve, ...]] = field(default_factory=dict)
+    ranked: tuple[Ranked, ...] = ()
     notes: tuple[str, ...] = ()
     ldznet: str = ""
 

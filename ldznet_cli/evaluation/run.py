@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from ldznet_cli import __version__
-from ldznet_cli.errors import AnnotationError, ImageError, NothingToDo
+from ldznet_cli.errors import NothingToDo, UsageError
 from ldznet_cli.evaluation.answer import Answer
+from ldznet_cli.evaluation.intake import Intake
 from ldznet_cli.evaluation.matching import Matcher
-from ldznet_cli.evaluation.report import GroundTruth, Predictions, Report
-from ldznet_cli.evaluation.scoreboard import Scoreboard
+from ldznet_cli.evaluation.ranking import Ranking, Shown
+from ldznet_cli.evaluation.report import GroundTruth, Report
+from ldznet_cli.evaluation.scoreboard import Result, Scoreboard, ranked_by
+from ldznet_cli.evaluation.scoring import Job, Outcome, Settings
 from ldznet_cli.evaluation.sources import Given, open_predictions
-from ldznet_cli.evaluation.subsets import subsets_of
-from ldznet_cli.metrics import ClipSeg, Prediction, Truth
+from ldznet_cli.evaluation.workers import Here, Processes, Workers
+from ldznet_cli.metrics import ClipSeg
 from ldznet_cli.samples.coco import SampleSet, load_coco
-from ldznet_cli.samples.sample import Sample
 
 DEFAULT_PROTOCOLS = ("clipseg", "native")
-
-_LISTED = 10
-"""Failures that a report spells out."""
 
 
 def evaluate(
@@ -34,27 +34,36 @@ def evaluate(
     size: int = 384,
     per_annotation: bool = False,
     seed: int = 0,
+    workers: int = 1,
 ) -> Report:
     """Score predictions against a COCO-style file.
 
-    `predictions` is segment's folder, a folder of masks named after image and phrase, a file of records, records or
-    their lines as they come, or {(image name, phrase): array} with probabilities in [0, 1] or bool masks. A sample
-    without a prediction counts as predicted empty, and is reported; predictions that nothing was annotated for are
-    reported and not scored. `size` is the square's side for `clipseg`; `seed` draws the intervals.
+    `predictions` is segment's folder, a folder of masks named after image and phrase, a file of records or of COCO
+    results, records or their lines as they come, or {(image name, phrase): array} with probabilities in [0, 1] or bool
+    masks. A sample without a prediction counts as predicted empty, and is reported; predictions that nothing was
+    annotated for are reported and not scored. `size` is the square's side for `clipseg`; `seed` draws the intervals;
+    several `workers` are processes, which give the same numbers to the last digit.
 
     Raises NothingToDo for no predictions or no samples, AnnotationError where not one prediction fits the ground
-    truth or a record is broken, UsageError for arguments that make no sense.
+    truth or a record is broken, UsageError for arguments that make no sense, and for predictions of a model whose
+    threshold was tuned on this very ground truth.
     """
     samples = load_coco(gt, images=images, groups=groups, per_annotation=per_annotation)
     answers = open_predictions(predictions, samples)
-    run = Evaluation(samples, answers.source, protocols=protocols, size=size, seed=seed)
-    for answer in answers:
-        run.update(answer)
-    return run.report()
+    with Evaluation(
+        samples, answers.source, protocols=protocols, size=size, seed=seed, workers=workers
+    ) as run:
+        for answer in answers:
+            run.update(answer)
+        return run.report()
 
 
 class Evaluation:
-    """`evaluate` step by step, for callers that show how far it is: `update` with each answer, then `report` once."""
+    """`evaluate` step by step, for callers that show how far it is: `update` with each answer, then `report` once.
+
+    After that `results` are the numbers with their bootstrap replicates, and `shown` samples worth looking at. `tuning`
+    says that a threshold is sought, for which its own ground truth is no offence.
+    """
 
     def __init__(
         self,
@@ -64,91 +73,95 @@ class Evaluation:
         protocols: Sequence[str] = DEFAULT_PROTOCOLS,
         size: int = 384,
         seed: int = 0,
+        workers: int = 1,
+        tuning: bool = False,
     ) -> None:
         if not samples.samples:
             raise NothingToDo(f"{samples.path}: no sample in it: expected annotations with masks")
-        self.samples, self._source = samples, source
-        self._board = Scoreboard(protocols, size, seed)
+        self.samples, self.source = samples, source
+        self.protocols = Scoreboard(protocols, size, seed).protocols
+        settings = Settings(self.protocols, size, seed)
+        self._workers: Workers = Here(settings) if workers == 1 else Processes(settings, workers)
         self._matcher = Matcher(samples)
-        self._size = size
+        self._tuning = tuning
         self._open = set(range(len(samples.samples)))
-        self._counts: Counter[str] = Counter()
-        self._ignored: Counter[str] = Counter()
-        self._models: Counter[str] = Counter()
-        self._geometries: Counter[str] = Counter()
-        self._failures: list[str] = []
-        self._ignored_pixels = 0
-        self._stranger: Answer | None = None
+        self._busy: set[int] = set()
+        self._ranking = Ranking(ranked_by(self.protocols))
+        self.intake = Intake()
+        self.results: list[Result] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._workers.close()
+
+    @property
+    def shown(self) -> list[Shown]:
+        """A few samples of each kind with their predictions."""
+        return self._ranking.shown()
 
     def update(self, answer: Answer) -> int:
-        """Match and score one prediction; how many samples were scored (several when each annotation is one)."""
-        self._counts["read"] += 1
+        """Match and score one prediction; how many samples have been scored meanwhile."""
+        self.intake.read += 1
         found = self._matcher.find(answer)
         if isinstance(found, str):
-            self._ignored[found] += 1
-            self._stranger = self._stranger or answer
+            self.intake.ignore(found, answer)
             return 0
-        waiting = [index for index in found if index in self._open]
+        self._refuse_tuned(answer)
+        done = self._settle(self._workers.rest()) if self._busy.intersection(found) else 0
+        waiting = tuple(index for index in found if index in self._open)
         if not waiting:
-            self._counts["duplicates"] += 1
-            return 0
-        try:
-            return self._score(answer, waiting)
-        except (ImageError, AnnotationError) as error:
-            self._fail(answer, str(error))
-            return 0
+            self.intake.duplicates += 1
+            return done
+        self._busy.update(waiting)
+        return done + self._settle(self._workers.put(self._job(waiting, answer)))
 
     def report(self) -> Report:
         """Score what is missing as empty, and sum up."""
-        self._refuse_strangers()
-        missing = len(self._open)
-        for index in sorted(self._open):
-            self._add(self.samples.samples[index], Prediction.nothing(), missing=True)
-        self._open.clear()
+        self._settle(self._workers.rest())
+        self.intake.refuse_strangers(self.samples, self.source)
+        missing = sorted(self._open)
+        for index in missing:
+            self._settle(self._workers.put(self._job((index,), None)))
+        self._settle(self._workers.rest())
+        board = self._workers.board()
+        self.results = board.results(self.samples.digest)
         return Report(
             ground_truth=self._ground_truth(),
-            predictions=self._predictions(missing),
-            scores=self._board.scores(self.samples.digest),
+            predictions=self.intake.summary(self.source, len(missing)),
+            scores=tuple(result.score for result in self.results),
+            curves=board.curves(),
+            ranked=tuple(shown.ranked for shown in self.shown),
             notes=tuple(self._notes()),
             ldznet=__version__,
         )
 
-    def _score(self, answer: Answer, indices: Sequence[int]) -> int:
-        if answer.error is not None:
-            raise AnnotationError(answer.error)
-        _check_size(answer, self.samples.samples[indices[0]])
-        prediction = answer.load()
-        for index in indices:
-            self._add(self.samples.samples[index], prediction)
-        self._open.difference_update(indices)
-        self._counts["scored"] += 1
-        self._counts["hard"] += prediction.hard
-        self._models[answer.model or "unknown"] += 1
-        self._geometries[answer.geometry or "unknown"] += 1
-        return len(indices)
+    def _job(self, places: tuple[int, ...], answer: Answer | None) -> Job:
+        return Job(places, tuple(self.samples.samples[place] for place in places), answer)
 
-    def _add(self, sample: Sample, prediction: Prediction, *, missing: bool = False) -> None:
-        truth = truth_of(sample, outlines=self._board.outlines)
-        self._board.score(truth, prediction, subsets_of(sample, truth), missing=missing)
-        self._ignored_pixels += 0 if truth.ignore is None else int(truth.ignore.sum())
+    def _settle(self, finished: Iterable[tuple[Job, Outcome]]) -> int:
+        """Take note of what became of jobs; how many samples were scored."""
+        scored = 0
+        for job, outcome in finished:
+            self._busy.difference_update(job.places)
+            self.intake.ignored_pixels += outcome.ignored_pixels
+            if job.answer is not None:
+                self.intake.settle(job.answer, outcome)
+            if outcome.error is None:
+                self._open.difference_update(job.places)
+                self._ranking.add(job, outcome)
+                scored += len(job.places)
+        return scored
 
-    def _fail(self, answer: Answer, reason: str) -> None:
-        self._counts["failed"] += 1
-        if len(self._failures) < _LISTED:
-            self._failures.append(f"{answer.where} ({answer.image.name}, {answer.phrase!r}): {reason}")
-
-    def _refuse_strangers(self) -> None:
-        """Zeros for predictions that belong to another ground truth would be worse than an error."""
-        source = self._source
-        if not self._counts["read"]:
-            raise NothingToDo(f"{source}: no predictions: expected what `ldznet segment` gives")
-        if self._stranger is not None and not self._counts["scored"] + self._counts["failed"]:
-            known, other = self.samples.samples[0], self._stranger
-            why = ", ".join(f"{count} {reason}" for reason, count in self._ignored.items())
-            raise AnnotationError(
-                f"{source}: none of {self._counts['read']} predictions fits {self.samples.path} ({why}): "
-                f"found image {other.image.name!r} with phrase {other.phrase!r}, "
-                f"expected such as image {known.image.name!r} with phrase {known.phrase!r}"
+    def _refuse_tuned(self, answer: Answer) -> None:
+        if answer.tuned_on == self.samples.digest and not self._tuning:
+            raise UsageError(
+                f"{answer.where}: the threshold of {answer.model or 'this model'} was tuned on {self.samples.path} "
+                "itself, which is no test of it any more: evaluate on other data, or segment with a --threshold of "
+                "your own"
             )
 
     def _ground_truth(self) -> GroundTruth:
@@ -163,45 +176,17 @@ class Evaluation:
             per_annotation=samples.per_annotation,
             crowd_regions=samples.crowd_regions,
             crowd_only=samples.crowd_only,
-            ignored_pixels=self._ignored_pixels,
-        )
-
-    def _predictions(self, missing: int) -> Predictions:
-        return Predictions(
-            source=self._source,
-            missing=missing,
-            **{name: self._counts[name] for name in ("read", "scored", "hard", "failed", "duplicates")},
-            ignored=dict(self._ignored),
-            models=dict(self._models),
-            geometries=dict(self._geometries),
-            failures=tuple(self._failures),
+            ignored_pixels=self.intake.ignored_pixels,
         )
 
     def _notes(self) -> Iterator[str]:
-        others = {name: count for name, count in self._geometries.items() if not name.startswith("square")}
-        if ClipSeg.name in self._board.protocols and others:
+        others = {
+            name: count for name, count in self.intake.geometries.items() if not name.startswith("square")
+        }
+        if ClipSeg.name in self.protocols and others:
             listed = ", ".join(f"{count} {name}" for name, count in others.items())
             yield (
                 f"clipseg: its own networks see the image squashed to a square; geometry of these predictions: {listed}"
             )
-        if len(self._models) > 1:
-            yield f"predictions of several models: {', '.join(map(str, self._models))}"
-
-
-def truth_of(sample: Sample, *, outlines: bool = False) -> Truth:
-    """A sample's masks, drawn; with `outlines` also as PhraseCut's evaluator draws them."""
-    return Truth(
-        mask=sample.mask(),
-        ignore=sample.ignore() if sample.ignored else None,
-        outlined=sample.mask("phrasecut") if outlines else None,
-        image=sample.image.name,
-    )
-
-
-def _check_size(answer: Answer, sample: Sample) -> None:
-    expected = (sample.width, sample.height)
-    if answer.image.size not in (None, expected):
-        found = "x".join(map(str, answer.image.size or ()))
-        raise AnnotationError(
-            f"the image had {found} pixels, the ground truth's has {expected[0]}x{expected[1]}"
-        )
+        if len(self.intake.models) > 1:
+            yield f"predictions of several models: {', '.join(map(str, self.intake.models))}"

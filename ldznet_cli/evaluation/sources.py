@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ldznet_cli.errors import UsageError
 from ldznet_cli.evaluation.answer import Answers
 from ldznet_cli.evaluation.arrays import PredictedArrays
+from ldznet_cli.evaluation.coco_results import CocoResults
 from ldznet_cli.evaluation.mask_folder import PATTERNS, MaskFolder
 from ldznet_cli.evaluation.records import RECORDS_FILE, RecordedAnswers
 from ldznet_cli.samples.coco import SampleSet
@@ -20,10 +21,12 @@ Given = str | Path | Mapping[tuple[str, str], NDArray[Any]] | Iterable[Record | 
 
 
 def open_predictions(given: Given, samples: SampleSet, source: str = "records") -> Answers:
-    """A path is segment's folder (with `records.jsonl`), a folder of named masks, or a file of records; a mapping
-    {(image name, phrase): array} holds predictions in memory; anything else is records or their lines, one by one.
+    """A path is segment's folder (with `records.jsonl`), a folder of named masks, a file of records, or COCO results
+    (`.json`); a mapping {(image name, phrase): array} holds predictions in memory; anything else is records or their
+    lines, one by one.
 
-    Raises UsageError for a path that does not exist, and what `MaskFolder` raises. Pixels are read when asked for.
+    Raises UsageError for a path that does not exist, and what `MaskFolder` and `CocoResults` raise. Pixels are read
+    when asked for.
     """
     if isinstance(given, str | Path):
         return _at(Path(given), samples)
@@ -40,10 +43,10 @@ def _at(path: Path, samples: SampleSet) -> Answers:
         return MaskFolder(path, samples)
     if not path.is_file():
         raise UsageError(
-            f"{path} does not exist: expected segment's folder, a file of records, or {PATTERNS}"
+            f"{path} does not exist: expected segment's folder, a file of records, COCO results, or {PATTERNS}"
         )
     if path.suffix == ".json":
-        raise UsageError(f"{path}: expected records, one a line (.jsonl); whole JSON files are not read")
+        return CocoResults(path, samples)
     return RecordedAnswers(_lines(path), source=str(path), folder=path.parent)
 
 

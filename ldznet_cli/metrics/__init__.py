@@ -9,11 +9,12 @@ from __future__ import annotations
 from ldznet_cli.metrics.average_precision import ScoreHistogram, SimpsonAP, simpson_ap
 from ldznet_cli.metrics.clipseg import ClipSeg
 from ldznet_cli.metrics.counts import Counts, count, count_mask
-from ldznet_cli.metrics.intervals import ImageBootstrap
-from ldznet_cli.metrics.iou import IouTally, iou, smoothed_iou
+from ldznet_cli.metrics.intervals import ImageSums, interval_of
+from ldznet_cli.metrics.iou import OverlapSums, iou, smoothed_iou
 from ldznet_cli.metrics.native import Native
 from ldznet_cli.metrics.phrasecut import PhraseCut
-from ldznet_cli.metrics.protocol import Number, Prediction, Scorer, Truth
+from ldznet_cli.metrics.presence import presence
+from ldznet_cli.metrics.protocol import Curve, Number, Prediction, Scorer, Truth
 from ldznet_cli.metrics.refcoco import RefCoco
 from ldznet_cli.metrics.thresholds import THRESHOLDS
 
@@ -21,10 +22,11 @@ __all__ = [
     "THRESHOLDS",
     "ClipSeg",
     "Counts",
-    "ImageBootstrap",
-    "IouTally",
+    "Curve",
+    "ImageSums",
     "Native",
     "Number",
+    "OverlapSums",
     "PhraseCut",
     "Prediction",
     "RefCoco",
@@ -34,7 +36,9 @@ __all__ = [
     "Truth",
     "count",
     "count_mask",
+    "interval_of",
     "iou",
+    "presence",
     "simpson_ap",
     "smoothed_iou",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldznet_cli.metrics.counts import Counts, Mask
+from ldznet_cli.metrics.protocol import Curve
 from ldznet_cli.metrics.simpson import simpson
 from ldznet_cli.metrics.thresholds import Probs
 
@@ -20,10 +21,15 @@ _CHUNK = 2**16
 
 @dataclass(frozen=True)
 class SimpsonAP:
-    """CLIPSeg's AP, and the span of recall that it covers; both None where no threshold has a predicted pixel."""
+    """CLIPSeg's AP and the (recall, precision) that it runs through; None where no threshold has a predicted pixel."""
 
     value: float | None
-    span: tuple[float, float] | None
+    points: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The recall that is covered."""
+        return (self.points[0][0], self.points[-1][0]) if self.points else None
 
 
 def simpson_ap(sums: Counts) -> SimpsonAP:
@@ -36,17 +42,17 @@ def simpson_ap(sums: Counts) -> SimpsonAP:
     """
     made = sums.tp + sums.fp > 0
     if not made.any():
-        return SimpsonAP(None, None)
+        return SimpsonAP(None)
     tp, fp, fn = sums.tp[made], sums.fp[made], sums.fn[made]
     points = sorted(set(zip((tp / (1 + tp + fn)).tolist(), (tp / (1 + tp + fp)).tolist(), strict=True)))
-    recall, precision = (list(values) for values in zip(*points, strict=True))
-    return SimpsonAP(float(simpson(precision, recall)), (recall[0], recall[-1]))
+    recall, precision = zip(*points, strict=True)
+    return SimpsonAP(float(simpson(precision, recall)), tuple(points))
 
 
 class ScoreHistogram:
-    """How often each score occurs inside and outside the ground truth: all that the exact AP needs, in 1 MB.
+    """How often each score occurs inside and outside the ground truth: all that exact rankings need, in 1 MB.
 
-    Scores are rounded to the nearest k / 65535. update, merge, average_precision.
+    Scores are rounded to the nearest k / 65535. update, merge, then read.
     """
 
     def __init__(self) -> None:
@@ -71,12 +77,53 @@ class ScoreHistogram:
 
         The same as scikit-learn's average_precision_score on the rounded scores.
         """
-        bins = self._bins.reshape(2, BINS)
-        fp, tp = bins[:, bins.any(axis=0)][:, ::-1].cumsum(axis=1)
+        fp, tp = self._from_the_top()
         if not tp.size or tp[-1] == 0:
             return None
         gained = np.diff(tp, prepend=0) / tp[-1]
         return float(np.sum(gained * (tp / (tp + fp))))
+
+    def auroc(self) -> float | None:
+        """The chance that a score from inside is above one from outside, ties as a half; None without one of each.
+
+        The same as scikit-learn's roc_auc_score on the rounded scores.
+        """
+        outside, inside = self._bins.reshape(2, BINS)
+        pairs = int(outside.sum()) * int(inside.sum())
+        won = inside * (2 * outside.cumsum() - outside)
+        return int(won.sum()) / (2 * pairs) if pairs else None
+
+    def precision_recall(self, points: int = 200) -> Curve | None:
+        """Precision over recall, from the highest score on, at most so many points; None without a foreground pixel."""
+        fp, tp = self._from_the_top()
+        if not tp.size or tp[-1] == 0:
+            return None
+        recall, precision = tp / tp[-1], tp / (tp + fp)
+        places = np.unique(np.searchsorted(recall, np.linspace(recall[0], 1, points)))
+        return Curve("recall", "precision", tuple(recall[places].tolist()), tuple(precision[places].tolist()))
+
+    def calibration(self, bins: int = 16) -> Curve | None:
+        """Of pixels with about one probability, the share in the mask over the mean probability; None for no pixel."""
+        by_bin = self._bins.reshape(2, bins, BINS // bins)
+        pixels = by_bin.sum(axis=(0, 2))
+        seen = pixels > 0
+        if not seen.any():
+            return None
+        scores = (np.arange(BINS) / (BINS - 1)).reshape(by_bin.shape[1:])
+        mean = (by_bin.sum(axis=0) * scores).sum(axis=1)[seen] / pixels[seen]
+        share = by_bin[1].sum(axis=1)[seen] / pixels[seen]
+        return Curve(
+            "calibration",
+            "share in the mask",
+            tuple(mean.tolist()),
+            tuple(share.tolist()),
+            tuple(pixels[seen].tolist()),
+        )
+
+    def _from_the_top(self) -> NDArray[np.int64]:
+        """(outside, inside) with at least each of the distinct scores, the highest first: (2, S)."""
+        bins = self._bins.reshape(2, BINS)
+        return np.asarray(bins[:, bins.any(axis=0)][:, ::-1].cumsum(axis=1))
 
 
 def _bin_of(scores: Probs, inside: Mask) -> NDArray[np.int32]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ldznet_cli.metrics.intervals import UNIT, ImageSums, Wholes, in_units
+from ldznet_cli.metrics.protocol import Number
 
 Values = NDArray[np.float64]
 
@@ -23,53 +26,54 @@ def iou(intersection: ArrayLike, union: ArrayLike, empty: float) -> Values:
     return np.asarray(np.divide(i, u, out=np.full(np.broadcast(i, u).shape, float(empty)), where=u > 0))
 
 
-class IouTally:
-    """Mean IoU, IoU of the summed pixels, and the share of samples beyond each cut-off; at several thresholds at once.
+@dataclass(frozen=True)
+class Overlap:
+    """One sample at one threshold: whose image, and how many pixels are in both masks and in either."""
 
-    `empty` is the IoU of empty against empty; `strict` says whether a sample at a cut-off itself counts (IoU >= x) or
-    not (IoU > x). update, merge, then read; every number is an array (thresholds,).
+    image: str
+    intersection: int
+    union: int
+
+    @property
+    def iou(self) -> float:
+        """I / U, 0 for empty against empty."""
+        return self.intersection / self.union if self.union else 0.0
+
+
+class OverlapSums:
+    """Mean IoU, IoU of the summed pixels, and the share of samples beyond each cut-off; empty against empty is 0.
+
+    `strict` says whether a sample at a cut-off itself counts (IoU >= x) or not (IoU > x).
     """
 
-    def __init__(self, cutoffs: Sequence[float], *, empty: float, strict: bool, thresholds: int = 1) -> None:
-        self.cutoffs, self.empty, self.strict = tuple(cutoffs), empty, strict
-        self.samples = 0
-        self._sum = np.zeros(thresholds)
-        self._intersection = np.zeros(thresholds, dtype=np.int64)
-        self._union = np.zeros(thresholds, dtype=np.int64)
-        self._beyond = np.zeros((len(self.cutoffs), thresholds), dtype=np.int64)
+    def __init__(self, cutoffs: Sequence[float], *, strict: bool, seed: int, replicates: int) -> None:
+        self.cutoffs, self.strict = tuple(cutoffs), strict
+        self.sums = ImageSums(3 + len(self.cutoffs), seed, replicates)
 
-    def update(self, intersection: NDArray[Any], union: NDArray[Any]) -> Values:
-        """Add one sample's pixels (thresholds,); gives its IoU back."""
-        value = iou(intersection, union, self.empty)
-        limits = np.array(self.cutoffs)[:, None]
-        self.samples += 1
-        self._sum += value
-        self._intersection += intersection
-        self._union += union
-        self._beyond += value > limits if self.strict else value >= limits
-        return value
+    def add(self, sample: Overlap) -> None:
+        beyond = [sample.iou > x if self.strict else sample.iou >= x for x in self.cutoffs]
+        quantities = (in_units(sample.iou), sample.intersection, sample.union, *beyond)
+        self.sums.update(sample.image, np.array(quantities, dtype=np.int64))
 
-    def merge(self, other: IouTally) -> None:
-        """Add what another tally of the same kind has seen."""
-        if (self.cutoffs, self.empty, self.strict) != (other.cutoffs, other.empty, other.strict):
-            raise ValueError("only tallies of one definition can be merged")
-        self.samples += other.samples
-        self._sum += other._sum
-        self._intersection += other._intersection
-        self._union += other._union
-        self._beyond += other._beyond
+    def merge(self, other: OverlapSums) -> None:
+        self.sums.merge(other.sums)
 
-    @property
-    def mean(self) -> Values:
-        """The mean of the samples' IoU."""
-        return self._sum / self.samples
+    def numbers(self, mean: str, overall: str, share: str, rule: str) -> list[Number]:
+        """The numbers under the protocol's own names."""
+        names = [mean, overall, *(f"{share}@{x}" for x in self.cutoffs)]
+        values, replicates = self._all(self.sums.total[:, None]), self.sums.replicates
+        drawn: Iterator[Values | None] = iter(
+            [None] * len(names) if replicates is None else self._all(replicates)
+        )
+        return [
+            Number(name, float(value[0]), rule, drawn=those)
+            for name, value, those in zip(names, values, drawn, strict=True)
+        ]
 
-    @property
-    def overall(self) -> Values:
-        """Summed intersection over summed union."""
-        return iou(self._intersection, self._union, self.empty)
-
-    @property
-    def beyond(self) -> Values:
-        """The share of samples beyond each cut-off: (cut-offs, thresholds)."""
-        return self._beyond / self.samples
+    def _all(self, sums: Wholes) -> list[Values]:
+        samples = sums[0]
+        return [
+            sums[1] / (UNIT * samples),
+            iou(sums[2], sums[3], 0.0),
+            *(row / samples for row in sums[4:]),
+        ]

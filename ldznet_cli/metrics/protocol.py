@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ldznet_cli.errors import AnnotationError
+from ldznet_cli.metrics.intervals import Values, interval_of
+from ldznet_cli.metrics.presence import presence
 from ldznet_cli.samples.geometry import to_image_size
 
 Mask = NDArray[np.bool_]
-
-Measure = TypeVar("Measure")
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ class Truth:
 class Prediction:
     """What was predicted for one sample: probabilities (h, w) in [0, 1] on any grid, or else a hard mask (H, W).
 
-    `threshold` is the prediction's own: foreground is p > threshold. Raises AnnotationError for both or neither, and
-    for values that are no probabilities.
+    `threshold` is the prediction's own: foreground is p > threshold. `score`, in [0, 1], is what the predictor says of
+    whether the phrase is there at all. Raises AnnotationError for both or neither, and for values that are no
+    probabilities.
     """
 
     prob: NDArray[np.floating[Any]] | None = None
     mask: Mask | None = None
     threshold: float = 0.5
+    score: float | None = None
 
     def __post_init__(self) -> None:
         if (self.prob is None) == (self.mask is None):
@@ -58,6 +60,8 @@ class Prediction:
             raise AnnotationError(
                 "a map holds more than floats in [0, 1]: expected probabilities, after the sigmoid"
             )
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise AnnotationError(f"the score is {self.score:g}: expected a number in [0, 1]")
 
     @classmethod
     def nothing(cls) -> Prediction:
@@ -68,6 +72,13 @@ class Prediction:
     def hard(self) -> bool:
         """Whether there is only a mask, so that no score can be ranked."""
         return self.prob is None
+
+    @property
+    def presence(self) -> float | None:
+        """Its own score, else the mean of the map's top 1 %; None for a mask that comes without a score."""
+        if self.score is not None or self.prob is None:
+            return self.score
+        return presence(self.prob)
 
     def scores(self, width: int, height: int) -> NDArray[np.floating[Any]]:
         """The probabilities at the image's size (height, width); a hard mask's are 0 and 1."""
@@ -97,7 +108,7 @@ class Number:
 
     `threshold` is the rule by which pixels became foreground: "0.3"; "own" (each prediction's own); "best" (the
     highest over all thresholds, chosen on the same data, found `at`); or what a curve runs over. `span` is the recall
-    that an AP covers, `interval` the 95 % bootstrap interval over images.
+    that an AP covers, `drawn` the number in each bootstrap replicate ("best" is chosen anew in each).
     """
 
     metric: str
@@ -105,8 +116,38 @@ class Number:
     threshold: str
     at: float | None = None
     span: tuple[float, float] | None = None
-    interval: tuple[float, float] | None = None
     note: str | None = None
+    drawn: Values | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % bootstrap interval over images."""
+        return interval_of(self.drawn)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line to plot: "threshold" → a metric, "recall" → precision, "calibration": mean probability → true share.
+
+    `weights` are the pixels behind each point, where they differ.
+    """
+
+    kind: Literal["threshold", "recall", "calibration"]
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    weights: tuple[int, ...] = ()
+
+
+class Measured(Protocol):
+    """What every protocol keeps of one sample."""
+
+    @property
+    def iou(self) -> float:
+        """Its IoU, by which samples can be ranked: at its own threshold where the protocol has it, else at 0.5."""
+
+
+Measure = TypeVar("Measure", bound=Measured)
 
 
 class Scorer(ABC, Generic[Measure]):
@@ -144,3 +185,7 @@ class Scorer(ABC, Generic[Measure]):
     @abstractmethod
     def compute(self) -> Sequence[Number]:
         """The protocol's numbers; at least one sample must have been seen."""
+
+    def curves(self) -> Sequence[Curve]:
+        """What can be plotted of it; at least one sample must have been seen."""
+        return ()

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldznet_cli.metrics.counts import count_mask
-from ldznet_cli.metrics.iou import IouTally
-from ldznet_cli.metrics.phrasecut import CUTOFFS, Overlap
+from ldznet_cli.metrics.intervals import REPLICATES
+from ldznet_cli.metrics.iou import Overlap, OverlapSums
+from ldznet_cli.metrics.phrasecut import CUTOFFS
 from ldznet_cli.metrics.protocol import Number, Prediction, Scorer, Truth
 from ldznet_cli.metrics.resampling import bilinear_corners, nearest_centre
 
@@ -24,23 +25,23 @@ class RefCoco(Scorer[Overlap]):
     name = "refcoco"
     version = "1"
 
-    def __init__(self, size: int = 480) -> None:
+    def __init__(self, size: int = 480, *, seed: int = 0, replicates: int = REPLICATES) -> None:
         self.size: int = size
-        self._tally = IouTally(CUTOFFS, empty=0.0, strict=False)
+        self._tally = OverlapSums(CUTOFFS, strict=False, seed=seed, replicates=replicates)
 
     @property
     def samples(self) -> int:
-        return self._tally.samples
+        return self._tally.sums.samples
 
     def measure(self, truth: Truth, prediction: Prediction) -> Overlap:
         size = self.size
         mask = nearest_centre(truth.mask, size, size)
         ignore = None if truth.ignore is None else nearest_centre(truth.ignore, size, size)
         counts = count_mask(self._found(truth, prediction), mask, ignore)
-        return Overlap(counts.tp, counts.tp + counts.fp + counts.fn)
+        return Overlap(truth.image, int(counts.tp[0]), int((counts.tp + counts.fp + counts.fn)[0]))
 
     def add(self, measure: Overlap) -> None:
-        self._tally.update(measure.intersection, measure.union)
+        self._tally.add(measure)
 
     def merge(self, other: Self) -> None:
         if self.size != other.size:
@@ -48,13 +49,7 @@ class RefCoco(Scorer[Overlap]):
         self._tally.merge(other._tally)
 
     def compute(self) -> list[Number]:
-        tally = self._tally
-        numbers = [
-            Number("mIoU", float(tally.mean[0]), "0.5"),
-            Number("oIoU", float(tally.overall[0]), "0.5"),
-        ]
-        shares = zip(CUTOFFS, tally.beyond, strict=True)
-        return numbers + [Number(f"Pr@{x}", float(share[0]), "0.5") for x, share in shares]
+        return self._tally.numbers("mIoU", "oIoU", "Pr", "0.5")
 
     def _found(self, truth: Truth, prediction: Prediction) -> NDArray[np.bool_]:
         if prediction.prob is None:

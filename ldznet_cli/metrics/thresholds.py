@@ -48,7 +48,8 @@ class _Grading:
         if self.scale is None:
             return np.searchsorted(self.edges, prob, side="left").astype(np.uint8)
         levels: Levels = (prob * self.scale).astype(np.uint8)
-        np.minimum(levels, len(self.edges), out=levels)
+        if int(self.scale) > len(self.edges):  # what probability 1 is multiplied to
+            np.minimum(levels, len(self.edges), out=levels)
         for value, change in self.strays:
             equal = prob == value
             if equal.any():

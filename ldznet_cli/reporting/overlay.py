@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from ldznet_cli.inference.formats import Answer
 
 PALETTE = (
     (230, 159, 0),
@@ -25,6 +31,22 @@ LONGEST_SIDE = 4096
 _TINT = 0.5
 _DIMMED = 0.65
 """What is left of the brightness of everything that is not in the mask."""
+
+_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class OverlayJpeg:
+    """The overlay as a format of `ldznet segment`."""
+
+    name: str = "overlay"
+    suffix: str = ".overlay.jpg"
+
+    def encode(self, answer: Answer) -> bytes:
+        buffer = io.BytesIO()
+        drawn = overlay(answer.image, answer.mask, answer.label)
+        drawn.save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        return buffer.getvalue()
 
 
 def colour_of(label: str) -> tuple[int, int, int]:

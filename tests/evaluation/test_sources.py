@@ -131,5 +131,5 @@ def test_paths_that_hold_no_predictions(gt: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(NothingToDo, match="no predictions: expected records.jsonl, or IMAGE/PHRASE.png"):
         open_predictions(tmp_path / "empty", samples)
-    with pytest.raises(UsageError, match=r"expected records, one a line \(.jsonl\)"):
+    with pytest.raises(AnnotationError, match=r"expected COCO results.*records go one a line"):
         open_predictions(gt, samples)

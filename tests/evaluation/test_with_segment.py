@@ -10,11 +10,11 @@ import pytest
 
 from ldznet_cli.evaluation import evaluate
 from ldznet_cli.inference.outputs import OutputPlan
-from ldznet_cli.inference.predictor import ColourPredictor
+from ldznet_cli.inference.predictor import ColourPredictor, PredictorIdentity
 from ldznet_cli.inference.prompts import Task, prompts_of_phrases
 from ldznet_cli.inference.segment import open_ledger, segment
 from ldznet_cli.samples.coco import load_coco
-from ldznet_cli.samples.record import Record
+from ldznet_cli.samples.record import Record, parse, to_json
 
 COLOURS = {
     "lamp": "red lamp",
@@ -47,6 +47,26 @@ def test_maps_and_masks_agree(gt: Path, tmp_path: Path) -> None:
     assert any(0 < (score.value or 0) < 1 for score in own)
     for score in own:
         assert hard.score(score.protocol, score.metric, "own", score.subset).value == score.value
+
+
+class TunedPredictor(ColourPredictor):
+    """One whose own threshold was tuned on some ground truth."""
+
+    @property
+    def identity(self) -> PredictorIdentity:
+        return replace(super().identity, tuned_on="a" * 64)
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(None, "a" * 64), (0.4, None)])
+def test_records_say_what_their_threshold_was_tuned_on(
+    gt: Path, tmp_path: Path, threshold: float | None, expected: str | None
+) -> None:
+    """A threshold that the user gives is the user's."""
+    predictor = TunedPredictor()
+    image = load_coco(gt).samples[0].image
+    ledger = open_ledger(predictor, OutputPlan(tmp_path / "out"), threshold)
+    (record,) = segment([Task(image, prompts_of_phrases(["red lamp"]))], predictor, ledger)
+    assert parse(to_json(record)).tuned_on == expected
 
 
 def test_the_folder_without_its_records_is_a_folder_of_maps(gt: Path, tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def records(gt: Path, folder: Path, *, prob: bool = True) -> list[Record]:
 def write_records(folder: Path, found: Sequence[Record]) -> Path:
     """`records.jsonl` in `folder`, as `ldznet segment` leaves it."""
     path = folder / "records.jsonl"
+    folder.mkdir(exist_ok=True)
     path.write_text("".join(to_json(record) + "\n" for record in found))
     return path
 

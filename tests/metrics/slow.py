@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy.integrate import simpson
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 SWEEP = [round(0.02 * k, 2) for k in range(1, 50)]
 
@@ -104,7 +104,16 @@ def native(cases: Sequence[Case], thresholds: Sequence[float]) -> dict[tuple[str
     scores = np.concatenate([np.rint(c.prob[~c.ignore].astype(np.float64) * 65535) for c in cases])
     if truth.any():
         numbers["AP", "every score"] = float(average_precision_score(truth, scores))
+    present = [bool((c.mask & ~c.ignore).any()) for c in cases]
+    if any(present) and not all(present):
+        numbers["presence_AUROC", "every score"] = float(roc_auc_score(present, list(map(top, cases))))
     return numbers
+
+
+def top(case: Case) -> int:
+    """The mean of the top 1 % in steps of 1/65535."""
+    highest = sorted(case.prob.flatten().tolist(), reverse=True)[: -(-case.prob.size // 100)]
+    return round(round(sum(highest) / len(highest), 6) * 65535)
 
 
 def overlaps(pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[list[float], float]:

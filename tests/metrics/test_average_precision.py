@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from ldznet_cli.metrics import Counts, ScoreHistogram, count, simpson_ap
 from tests.metrics.cases import GUESS, HALF, random_case
@@ -103,3 +103,49 @@ def test_merged_is_together() -> None:
         both.update(case.prob, case.mask)
     one.merge(two)
     assert one.average_precision() == both.average_precision()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_auroc_is_scikit_learns(seed: int) -> None:
+    """Ties and all; without one of each kind there is none."""
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, random.choice([3, 300, 65536]), 40)
+    inside = random.random(40) < random.choice([0.0, 0.2, 0.8])
+    histogram = ScoreHistogram()
+    histogram.update((codes / 65535)[None], inside[None])
+    if inside.all() or not inside.any():
+        assert histogram.auroc() is None
+    else:
+        assert histogram.auroc() == pytest.approx(roc_auc_score(inside, codes), abs=1e-12)
+
+
+def test_the_curve_is_scikit_learns() -> None:
+    random = np.random.default_rng(3)
+    codes, inside = random.integers(0, 12, (9, 9)), random.random((9, 9)) < 0.4
+    histogram = ScoreHistogram()
+    histogram.update(codes / 65535, inside)
+    curve = histogram.precision_recall()
+    assert curve is not None
+    precision, recall, _ = precision_recall_curve(inside.ravel(), codes.ravel())
+    expected = {r: p for r, p in zip(recall, precision, strict=True) if r > 0}
+    for r, p in zip(curve.x, curve.y, strict=True):
+        assert p in [
+            pytest.approx(q) for s, q in zip(recall, precision, strict=True) if s == pytest.approx(r)
+        ]
+    assert len(set(curve.x)) == len(expected)
+
+
+def test_calibration_by_hand() -> None:
+    """Three pixels about 0.1, of which one is inside; one at 0.9, which is."""
+    histogram = ScoreHistogram()
+    histogram.update(np.array([[0.1, 0.1, 0.11, 0.9]]), np.array([[True, False, False, True]]))
+    curve = histogram.calibration()
+    assert curve is not None
+    assert curve.x == pytest.approx((0.31 / 3, 0.9), abs=1e-5)
+    assert curve.y == pytest.approx((1 / 3, 1.0))
+    assert curve.weights == (3, 1)
+
+
+def test_nothing_seen_nothing_drawn() -> None:
+    assert ScoreHistogram().calibration() is None
+    assert ScoreHistogram().precision_recall() is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ldznet_cli.metrics import ClipSeg, Number, Prediction, Truth
-from tests.metrics.cases import GUESS, HALF
+from tests.metrics.cases import GUESS, HALF, random_case
 
 
 def scored(
@@ -100,3 +100,35 @@ def test_one_hard_mask_among_others_takes_the_ap_away() -> None:
 
 def test_without_the_exact_ap() -> None:
     assert ("AP_exact", "every score") not in scored((HALF, Prediction(GUESS)), exact_ap=False)
+
+
+def test_best_and_ap_have_intervals() -> None:
+    """The best threshold is chosen anew in each replicate, so its interval lies above that of any one threshold."""
+    scorer = ClipSeg(6, ap_interval=True)
+    for seed in range(20):
+        case = random_case(seed, (6, 6))
+        scorer.update(Truth(case.mask, image=str(seed)), Prediction(case.prob))
+    numbers = {(n.metric, n.threshold): n for n in scorer.compute()}
+    best, half = numbers["mIoU", "best"].interval, numbers["mIoU", "0.5"].interval
+    assert best is not None
+    assert half is not None
+    assert best[0] >= half[0]
+    ap = numbers["AP", "0.02..0.98"]
+    assert ap.interval is not None
+    assert ap.interval[0] < (ap.value or 0) < ap.interval[1]
+
+
+def test_curves() -> None:
+    scorer = ClipSeg(4, exact_ap=True)
+    scorer.update(Truth(HALF), Prediction(GUESS))
+    curves = {(curve.kind, curve.name): curve for curve in scorer.curves()}
+    sweep = curves["threshold", "mIoU"]
+    assert dict(zip(sweep.x, sweep.y, strict=True))[0.5] == pytest.approx(4 / 9)
+    recall = curves["recall", "precision"]
+    assert list(zip(recall.x, recall.y, strict=True)) == [
+        pytest.approx((4 / 9, 4 / 5)),
+        pytest.approx((6 / 9, 6 / 9)),
+    ]
+    assert sum(curves["calibration", "share in the mask"].weights) == 16
+    scorer.update(Truth(HALF), Prediction(mask=HALF))
+    assert {curve.kind for curve in scorer.curves()} == {"threshold"}

@@ -5,20 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ldznet_cli.metrics import ImageBootstrap
-from ldznet_cli.metrics.intervals import Values, weights
+from ldznet_cli.metrics import ImageSums, interval_of
+from ldznet_cli.metrics.intervals import UNIT, in_units, weights
 
 
-def mean(sums: Values) -> Values:
-    return sums[1] / sums[0]
-
-
-def filled(values: dict[str, list[float]], seed: int = 0) -> ImageBootstrap:
-    bootstrap = ImageBootstrap(2, seed)
+def filled(values: dict[str, list[float]], seed: int = 0) -> ImageSums:
+    sums = ImageSums(1, seed)
     for image, numbers in values.items():
         for number in numbers:
-            bootstrap.update(image, np.array([1.0, number]))
-    return bootstrap
+            sums.update(image, in_units([number]))
+    return sums
+
+
+def interval(sums: ImageSums) -> tuple[float, float] | None:
+    """Of the mean."""
+    drawn = sums.replicates
+    return None if drawn is None else interval_of(drawn[1] / (UNIT * drawn[0]))
 
 
 def test_weights_are_a_function_of_seed_and_image() -> None:
@@ -44,7 +46,7 @@ def test_weights_are_poisson_of_mean_one() -> None:
 def test_as_wide_as_the_textbook_has_it() -> None:
     random = np.random.default_rng(0)
     values = random.random(300)
-    low, high = filled({str(i): [v] for i, v in enumerate(values)}).interval(mean) or (0, 0)
+    low, high = interval(filled({str(i): [v] for i, v in enumerate(values)})) or (0, 0)
     resampled = values[random.integers(0, 300, (4000, 300))].mean(axis=1)
     np.testing.assert_allclose([low, high], np.percentile(resampled, [2.5, 97.5]), atol=0.006)
 
@@ -52,9 +54,9 @@ def test_as_wide_as_the_textbook_has_it() -> None:
 def test_phrases_of_one_image_are_drawn_together() -> None:
     """Ten copies of each value say nothing new when they are one image's, and narrow the interval when they are not."""
     values = np.random.default_rng(1).random(40)
-    together = filled({str(i): [v] * 10 for i, v in enumerate(values)}).interval(mean)
-    apart = filled({f"{i}-{k}": [v] for i, v in enumerate(values) for k in range(10)}).interval(mean)
-    single = filled({str(i): [v] for i, v in enumerate(values)}).interval(mean)
+    together = interval(filled({str(i): [v] * 10 for i, v in enumerate(values)}))
+    apart = interval(filled({f"{i}-{k}": [v] for i, v in enumerate(values) for k in range(10)}))
+    single = interval(filled({str(i): [v] for i, v in enumerate(values)}))
     assert together is not None
     assert apart is not None
     assert together == pytest.approx(single)
@@ -62,24 +64,36 @@ def test_phrases_of_one_image_are_drawn_together() -> None:
 
 
 def test_one_image_has_no_interval() -> None:
-    assert filled({"a": [0.1, 0.9]}).interval(mean) is None
+    assert interval(filled({"a": [0.1, 0.9]})) is None
 
 
 def test_equal_values_have_an_interval_of_no_width() -> None:
-    assert filled({"a": [0.5], "b": [0.5]}).interval(mean) == pytest.approx((0.5, 0.5))
+    assert interval(filled({"a": [0.5], "b": [0.5]})) == pytest.approx((0.5, 0.5))
 
 
-def test_merged_is_together_in_any_order() -> None:
-    values = {str(i): [v] for i, v in enumerate(np.random.default_rng(2).random(20))}
-    names = list(values)
-    one, two = filled({n: values[n] for n in names[:7]}), filled({n: values[n] for n in names[7:]})
+def test_merged_is_together_to_the_last_bit() -> None:
+    """In any order, and however the samples of an image are spread."""
+    values = {str(i): list(v) for i, v in enumerate(np.random.default_rng(2).random((20, 3)))}
+    whole = filled(values)
+    one, two = (
+        filled({n: v[:2] for n, v in values.items()}),
+        filled({n: v[2:] for n, v in reversed(values.items())}),
+    )
     two.merge(one)
-    assert two.interval(mean) == pytest.approx(filled(values).interval(mean))
+    assert two.samples == whole.samples == 60
+    np.testing.assert_array_equal(two.total, whole.total)
+    np.testing.assert_array_equal(two.replicates, whole.replicates)
+
+
+def test_a_replicate_that_cannot_tell_is_left_out() -> None:
+    assert interval_of(np.array([np.nan, 0.25, 0.25])) == (0.25, 0.25)
+    assert interval_of(np.array([np.nan])) is None
+    assert interval_of(None) is None
 
 
 def test_only_one_seed_can_be_merged() -> None:
     with pytest.raises(ValueError, match="one seed"):
-        ImageBootstrap(2, 0).merge(ImageBootstrap(2, 1))
+        ImageSums(2, 0).merge(ImageSums(2, 1))
 
 
 WEIGHTS = [1, 0, 1, 2, 0, 1, 2, 1, 0, 2, 1, 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ldznet_cli.errors import AnnotationError
 from ldznet_cli.metrics import Native, Number, Prediction, Truth
 from tests.metrics.cases import GUESS, HALF
 
@@ -81,3 +82,36 @@ def test_a_missing_prediction_costs_recall() -> None:
     numbers = scored((HALF, Prediction(HALF.astype(np.float32))), (HALF, Prediction.nothing()))
     assert numbers["AP", "every score"].value == pytest.approx(0.5 * 1 + 0.5 * 16 / 32)
     assert numbers["IoU_FG", "own"].value == pytest.approx(8 / 16)
+
+
+def test_presence_scores_of_present_and_absent_phrases() -> None:
+    """The record's own score goes before the map's top 1 %, which of 16 pixels is the highest one."""
+    loud = (HALF, Prediction(GUESS))  # 0.9
+    told = (HALF, Prediction(GUESS, score=0.2))
+    quiet = (NOTHING, Prediction(np.full((4, 4), 0.3, dtype=np.float32)))
+    numbers = scored(loud, told, quiet)
+    assert numbers["presence_AUROC", "every score"].value == 0.5  # 0.9 > 0.3 > 0.2
+    assert scored(loud, quiet)["presence_AUROC", "every score"].value == 1.0
+    assert ("presence_AUROC", "every score") not in scored(loud, told)
+    assert ("presence_AUROC", "every score") not in scored(quiet)
+
+
+def test_masks_without_scores_have_no_auroc() -> None:
+    number = scored((HALF, Prediction(mask=HALF)), (NOTHING, Prediction.nothing()))[
+        "presence_AUROC", "every score"
+    ]
+    assert (number.value, number.note) == (None, "1 predictions have no presence score")
+    told = scored((HALF, Prediction(mask=HALF, score=0.9)), (NOTHING, Prediction.nothing()))
+    assert told["presence_AUROC", "every score"].value == 1.0
+
+
+def test_alarms_have_an_interval() -> None:
+    samples = [(NOTHING, Prediction(np.full((4, 4), place % 2, dtype=np.float32))) for place in range(30)]
+    low, high = scored(*samples)["absent_FPR", "own"].interval or (0, 0)
+    assert 0.2 < low < 0.5 < high < 0.8
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.5, float("nan")])
+def test_a_score_that_is_none_is_refused(score: float) -> None:
+    with pytest.raises(AnnotationError, match=r"expected a number in \[0, 1\]"):
+        Prediction(GUESS, score=score)
