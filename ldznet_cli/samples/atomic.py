@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ldznet_cli.errors import DiskFull, LdznetError
+from ldznet_cli.samples.leftovers import part_name
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -18,20 +21,32 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises DiskFull when there is no space left, LdznetError when the place cannot be written to; neither leaves
     anything behind.
     """
+    with open_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """`write_atomically` for a file that comes in pieces: it is at `path` when the block has ended well, else nowhere.
+
+    Raises as `write_atomically` does.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, content)
+        with _part_of(path) as file:
+            yield file
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFull(f"{path}: no space left to write to: free some, or name another folder") from error
         raise LdznetError(f"{path}: cannot be written ({error.strerror}): name another folder") from error
 
 
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".ldznet-{secrets.token_hex(8)}.part")
+@contextmanager
+def _part_of(path: Path) -> Iterator[BinaryIO]:
+    part = path.with_name(part_name())
     try:
         with part.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ldznet_cli.errors import UsageError
 from ldznet_cli.samples.coco_file import CocoAnnotation, CocoFile, CocoImage, read_coco
+from ldznet_cli.samples.fields import Id
 from ldznet_cli.samples.labels import Label
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.sample import Sample
@@ -20,7 +21,8 @@ class SampleSet:
 
     `digest` is the SHA-256 of the file's bytes, `groups_digest` of the groups'. `images` are all of the file's, also
     those without a sample. `crowd_regions` counts the ignored annotations; `crowd_only` the phrases of an image that
-    are annotated by nothing else, and so make no sample: nobody can say which pixels are right.
+    are annotated by nothing else, and so make no sample: nobody can say which pixels are right. `categories` are the
+    phrases of each category id.
     """
 
     samples: tuple[Sample, ...]
@@ -33,6 +35,7 @@ class SampleSet:
     crowd_only: int = 0
     per_annotation: bool = False
     groups_digest: str | None = None
+    categories: Mapping[Id, tuple[str, ...]] = field(default_factory=dict)
 
     def by_image(self) -> dict[ImageRef, tuple[Sample, ...]]:
         """The samples of each image that has any, in order."""
@@ -61,6 +64,8 @@ def load_coco(
     begin at `images`, by default `images/` beside the file if it exists, else the file's folder, and may not leave
     it. `iscrowd` and `ignore` annotations are regions that do not count for their phrase (for every phrase of the
     image when they have none). An annotation with an empty `segmentation` says that its phrase is absent.
+    Annotations of one phrase with different `sample_id`s are different samples, and those with one `sample_id` are one
+    sample: data sets in which the same words are said of different things tell them apart by it (docs/data.md).
     `per_annotation` makes a sample of each annotation.
 
     Masks are checked here and drawn later. Raises UsageError for a missing file or folder, AnnotationError for
@@ -81,6 +86,7 @@ def load_coco(
         crowd_only=len(drafts) - len(real),
         per_annotation=per_annotation,
         groups_digest=file.groups_digest,
+        categories={key: tuple(label.phrase for label in labels) for key, labels in file.labels.items()},
     )
 
 
@@ -100,17 +106,19 @@ class _Draft:
 
     image: CocoImage
     phrase: str
+    key: Id | None = None
     labels: list[Label] = field(default_factory=list)
     annotations: list[CocoAnnotation] = field(default_factory=list)
     ignored: list[Segmentation] = field(default_factory=list)
 
 
 def _drafts(file: CocoFile) -> list[_Draft]:
-    found: dict[int | str, dict[str, _Draft]] = {key: {} for key in file.images}
+    found: dict[Id, dict[tuple[str, Id | None], _Draft]] = {key: {} for key in file.images}
     for annotation in file.annotations:
-        drafts = found[annotation.image_id]
+        drafts, image = found[annotation.image_id], file.images[annotation.image_id]
         for label in annotation.labels:
-            draft = drafts.setdefault(label.phrase, _Draft(file.images[annotation.image_id], label.phrase))
+            key = label.phrase, annotation.sample
+            draft = drafts.setdefault(key, _Draft(image, *key))
             draft.labels.append(label)
             if annotation.ignored:
                 draft.ignored.append(annotation.segmentation)
@@ -121,7 +129,7 @@ def _drafts(file: CocoFile) -> list[_Draft]:
 
 
 def _ignore_everywhere(
-    annotations: Iterable[CocoAnnotation], found: dict[int | str, dict[str, _Draft]]
+    annotations: Iterable[CocoAnnotation], found: dict[Id, dict[tuple[str, Id | None], _Draft]]
 ) -> None:
     """Ignored regions without a phrase concern every phrase of their image."""
     for annotation in annotations:
@@ -131,7 +139,7 @@ def _ignore_everywhere(
 
 
 def _samples(draft: _Draft, per_annotation: bool) -> list[Sample]:
-    base = f"{draft.image.id}/{draft.phrase}"
+    base = f"{draft.image.id}/{draft.phrase}" + ("" if draft.key is None else f"/{draft.key}")
     if per_annotation:
         return [_sample(draft, f"{base}/{one.id}", [one]) for one in draft.annotations]
     return [_sample(draft, base, draft.annotations)]

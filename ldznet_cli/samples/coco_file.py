@@ -37,13 +37,15 @@ class CocoImage:
 
 @dataclass(frozen=True)
 class CocoAnnotation:
-    """`labels` are several where groups overlap, none for an ignored region that concerns every phrase."""
+    """`labels` are several where groups overlap, none for an ignored region that concerns every phrase. `sample` keeps
+    apart what the same words are said of: annotations of one phrase that differ in it are no union."""
 
     id: Id
     image_id: Id
     labels: tuple[Label, ...]
     segmentation: Segmentation
     ignored: bool
+    sample: Id | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class CocoFile:
     groups_digest: str | None
     images: Mapping[Id, CocoImage]
     annotations: tuple[CocoAnnotation, ...]
+    labels: Mapping[Id, tuple[Label, ...]]
+    """What each category is called."""
 
 
 def read_json(path: Path) -> tuple[Fields, str]:
@@ -79,7 +83,7 @@ def read_coco(gt: Path, folder: Path, groups: Path | None = None) -> CocoFile:
     labels = category_labels(data, members)
     annotations = [_annotation(entry, images, labels) for entry in data.entries("annotations", "annotation")]
     require_unique([annotation.id for annotation in annotations], f"{gt}: annotation")
-    return CocoFile(digest, groups_digest, images, tuple(annotations))
+    return CocoFile(digest, groups_digest, images, tuple(annotations), labels)
 
 
 def image_ref(file_name: str, folder: Path) -> ImageRef:
@@ -139,4 +143,5 @@ def _annotation(
         segmentation = read_segmentation(entry.get("segmentation"), image.width, image.height)
     except AnnotationError as error:
         raise AnnotationError(f"{entry.where}: {error}") from error
-    return CocoAnnotation(entry.id("id"), image.id, named, segmentation, ignored)
+    sample = entry.id("sample_id") if entry.has("sample_id") else None
+    return CocoAnnotation(entry.id("id"), image.id, named, segmentation, ignored, sample)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -129,6 +130,7 @@ def _id_or_place(entry: Fields, place: int) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as it would stand in JSON, short enough for one line."""
-    text = ascii(value)
+    """A value as it would stand in JSON, short enough for one line, however large and deep it is."""
+    whole = not isinstance(value, list | dict | tuple)
+    text = ascii(value) if whole else reprlib.repr(value).encode("ascii", "backslashreplace").decode()
     return text if len(text) <= 60 else text[:57] + "…"

@@ -134,6 +134,16 @@ def sha256_of(path: str | Path) -> str:
         raise ImageError(f"{_shown(Path(path))}: cannot be read ({_reason(error)})") from error
 
 
+def read_view(image: ImageRef) -> Image.Image:
+    """What is to be seen of an image: its view of `read_image`'s result. Raises ImageError as that does."""
+    return image.view.of_image(read_image(image.path))
+
+
+def identity_of(image: ImageRef) -> str:
+    """The name of what is to be seen of an image: its file's SHA-256 where that is all of it. Raises ImageError."""
+    return image.view.identity(sha256_of(image.path))
+
+
 def _check_file(path: Path) -> None:
     """A folder, a pipe or a device would give strange errors, or hang."""
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ldznet_cli.errors import NothingToDo, UsageError
+from ldznet_cli.samples.view import WHOLE, View
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 """What counts as an image inside a folder or a glob, in any case. A file that is named is taken as it is."""
@@ -18,10 +19,14 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif",
 
 @dataclass(frozen=True, order=True)
 class ImageRef:
-    """One image: where its file is, and its `name`, the path inside its source (with `/`), under which outputs go."""
+    """One image: where its file is, and its `name`, the path inside its source (with `/`), under which outputs go.
+
+    `view` is the part of it that is meant.
+    """
 
     path: Path
     name: str
+    view: View = WHOLE
 
 
 def list_images(

@@ -21,7 +21,12 @@ _SIXTEEN, _EIGHT = 65535, 255
 
 def write_mask(path: Path, mask: Mask) -> None:
     """Write a bool mask (height, width) as 8-bit PNG: 0 and 255."""
-    _write_png(path, np.where(mask, np.uint8(_EIGHT), np.uint8(0)))
+    write_atomically(path, mask_png(np.where(mask, np.uint8(_EIGHT), np.uint8(0))))
+
+
+def mask_png(alpha: NDArray[np.uint8]) -> bytes:
+    """A mask as uint8 (height, width), 0 to 255, as the bytes of an 8-bit PNG: `read_mask` cuts it at one half."""
+    return _png(alpha)
 
 
 def read_mask(path: Path) -> Mask:
@@ -41,7 +46,12 @@ def read_mask(path: Path) -> Mask:
 
 def write_prob(path: Path, prob: Prob) -> None:
     """Write probabilities (h, w) in [0, 1] as 16-bit grey PNG: round(p * 65535)."""
-    _write_png(path, np.rint(np.asarray(prob, dtype=np.float64).clip(0, 1) * _SIXTEEN).astype(np.uint16))
+    write_atomically(path, prob_png(prob))
+
+
+def prob_png(prob: Prob) -> bytes:
+    """What `write_prob` writes."""
+    return _png(np.rint(np.asarray(prob, dtype=np.float64).clip(0, 1) * _SIXTEEN).astype(np.uint16))
 
 
 def read_prob(path: Path) -> Prob:
@@ -56,7 +66,7 @@ def _grey(image: Image.Image) -> NDArray[np.int64]:
     return np.asarray(image if image.mode.startswith("I") else image.convert("L")).astype(np.int64)
 
 
-def _write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+def _png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()

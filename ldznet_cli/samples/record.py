@@ -52,9 +52,12 @@ class Instance:
 class Record:
     """One (image, phrase): what was asked, by whom it was answered, where the answer lies. None: not known, not made.
 
+    `tuned_on` is the SHA-256 of the ground truth that the model's own `threshold` was tuned on;
     `score` is the presence score in [0, 1], the mean of the top 1 % of the probabilities; `area` counts the mask's
     pixels; `box` is None for an empty mask; paths are as written, relative to the working folder or absolute;
-    `rle` is COCO's {"size": [h, w], "counts": str}; `settings` is a digest of all that decides the answer but image
+    `rle` is COCO's {"size": [h, w], "counts": str}; `negatives` are phrases that took pixels from this one; `present`
+    says whether `score` reached the least that was asked for; `files` are further files, by format; `polygon_iou` is
+    what is left of the mask in files of polygons; `settings` is a digest of all that decides the answer but image
     and phrase; `error` tells why there is no mask.
     """
 
@@ -71,6 +74,7 @@ class Record:
     draws: int | None = None
     geometry: RecordGeometry | None = None
     threshold: float | None = None
+    tuned_on: str | None = None
     mask: str | None = None
     overlay: str | None = None
     prob: str | None = None
@@ -79,12 +83,16 @@ class Record:
     box: Box | None = None
     instances: tuple[Instance, ...] | None = None
     rle: dict[str, Any] | None = None
+    negatives: tuple[str, ...] | None = None
+    present: bool | None = None
+    files: dict[str, str] | None = None
+    polygon_iou: float | None = None
     settings: str | None = None
     error: str | None = None
 
 
-_OPTIONAL = ("rle", "instances")
-"""Left out of the JSON, not null, when there is none: they are long and seldom."""
+_OPTIONAL = ("rle", "instances", "negatives", "present", "files", "polygon_iou")
+"""Left out of the JSON, not null, when there is none: they are long, or seldom."""
 
 
 def to_json(record: Record) -> str:
@@ -129,16 +137,19 @@ def _record(data: Fields) -> Record:
         box=_box(data.wholes("box", 4)) if data.has("box") else None,
         instances=tuple(map(_instance, data.objects("instances"))) if data.has("instances") else None,
         rle=_rle(data.object("rle")) if data.has("rle") else None,
+        negatives=_texts(data, "negatives") if data.has("negatives") else None,
+        present=data.flag("present") if data.has("present") else None,
+        files=_files(data.object("files")) if data.has("files") else None,
         **simple,
     )
 
 
 _TEXTS = (
     *("prompt", "predictor", "model", "model_digest", "ldm", "ldm_digest"),
-    *("mask", "overlay", "prob", "settings", "error"),
+    *("tuned_on", "mask", "overlay", "prob", "settings", "error"),
 )
 _WHOLES = ("seed", "draws", "area")
-_NUMBERS = ("threshold", "score")
+_NUMBERS = ("threshold", "score", "polygon_iou")
 
 
 def _image(data: Fields) -> RecordImage:
@@ -162,6 +173,17 @@ def _box(sides: tuple[int, ...]) -> Box:
 
 def _rle(data: Fields) -> dict[str, Any]:
     return {"size": list(data.wholes("size", 2)), "counts": data.text("counts")}
+
+
+def _texts(data: Fields, name: str) -> tuple[str, ...]:
+    values = data.get(name)
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise data.wrong(name, "a list of strings")
+    return tuple(values)
+
+
+def _files(data: Fields) -> dict[str, str]:
+    return {name: data.text(name) for name in data.data}
 
 
 def _refuse(constant: str) -> float:

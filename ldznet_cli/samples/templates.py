@@ -10,6 +10,9 @@ from ldznet_cli.errors import PromptError
 INFERENCE_TEMPLATE = TEMPLATES[0]
 """The one used when masks are made: the authors' code draws one at inference too, ours gives the same mask twice."""
 
+ENSEMBLE = "ensemble"
+"""In place of a template: all nine, the mean of their logits."""
+
 
 def clean_phrase(phrase: str) -> str:
     """The phrase without white space at its ends and with single spaces inside; the text encoder sees no more.

@@ -75,16 +75,30 @@ def _other_side(found: re.Match[str]) -> str:
 class ViewPolicy:
     """How views are drawn: squares whose side is at least `crop` of the image's shorter one, half of them mirrored.
 
-    `crop` 1 is the authors' (a square of the shorter side, somewhere); None leaves the image whole. Raises UsageError
-    for a share outside (0, 1].
+    `crop` 1 is the authors' (a square of the shorter side, somewhere); None leaves the image whole. `count` is how many
+    views of an image there are for each phrase, 1 to count; None sets no limit. Raises UsageError for a share outside
+    (0, 1].
     """
 
     crop: float | None = None
     flip: bool = False
+    seed: int = 0
+    count: int | None = None
 
     def __post_init__(self) -> None:
         if self.crop is not None and not 0 < self.crop <= 1:
             raise UsageError(f"--crop is the least side of a square, a share in (0, 1], found {self.crop}")
+
+    def of(
+        self, sha256: str, phrase: str, index: int, size: tuple[int, int], mask: Mask | None = None
+    ) -> View:
+        """View `index` for a phrase put to the image of this SHA-256 and (width, height): the same on every machine.
+
+        `mask` is None for a phrase that names something absent.
+        """
+        name = f"ldznet.view/1|{self.seed}|{sha256}|{phrase}|{index}"
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
+        return self.draw(np.random.Generator(np.random.Philox(key=key)), *size, mask)
 
     def draw(self, random: np.random.Generator, width: int, height: int, mask: Mask | None = None) -> View:
         """A view of an image. A square keeps at least 5 % foreground of `mask` if one in 50 does, else the most."""

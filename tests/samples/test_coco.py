@@ -56,6 +56,26 @@ def test_the_union_of_a_phrase_is_one_sample(tmp_path: Path) -> None:
     assert (found.annotations, found.crowd_regions, found.path) == (2, 0, gt)
 
 
+def test_sample_ids_keep_apart_what_the_same_words_are_said_of(tmp_path: Path) -> None:
+    annotations = [
+        annotation(1, phrase="left one", sample_id="a"),
+        annotation(2, phrase="left one", sample_id=7, segmentation=LINE),
+        annotation(3, phrase="left one", sample_id="a", segmentation=LINE),
+        annotation(4, phrase="left one"),
+    ]
+    gt = write(tmp_path, annotations)
+    found = load_coco(gt)
+    assert [(sample.id, len(sample.segmentations)) for sample in found.samples] == [
+        ("1/left one/a", 2),
+        ("1/left one/7", 1),
+        ("1/left one", 1),
+    ]
+    assert [sample.mask().sum() for sample in found.samples] == [8, 4, 4]
+    assert len(load_coco(gt, per_annotation=True).samples) == 4
+    with pytest.raises(AnnotationError, match="sample_id is"):
+        load_coco(write(tmp_path, [annotation(1, sample_id=[1])]))
+
+
 def test_per_annotation(tmp_path: Path) -> None:
     found = load_coco(write(tmp_path, [annotation(7), annotation(8, segmentation=LINE)]), per_annotation=True)
     assert [sample.id for sample in found.samples] == ["1/lamp/7", "1/lamp/8"]

@@ -1,0 +1,1 @@
+"""What this machine has: packages, processors and their arithmetic, space; found out, never changed."""
