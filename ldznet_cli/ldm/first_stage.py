@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ldznet_cli.errors import ModelError, UsageError
 from ldznet_cli.ldm.folder import FIRST_STAGES, read_json, weight_files
@@ -34,6 +35,9 @@ class FirstStage:
         autoencoder, known = _encoder_on_meta(folder, config)
         weights = Weights(weight_files(folder, "vae"), rename=_new_name)
         fill(autoencoder, weights, known, device=device, dtype=dtype)
+        for module in autoencoder.modules():  # at full resolution each copy of a map is 75 MB
+            if isinstance(module, nn.SiLU):
+                module.inplace = True
         return cls(autoencoder, config)
 
     def encode(self, pixels: Pixels, posterior_noise: Latent | None = None) -> Latent:

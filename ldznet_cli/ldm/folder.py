@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ldznet_cli.errors import ModelError, WeightsUnavailable
-from ldznet_cli.ldm.hub import WEIGHT_STEMS, download
+from ldznet_cli.ldm.hub import WEIGHT_STEMS, download, fetch
 
 FIRST_STAGES = ("AutoencoderKL", "AutoencoderTiny")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -38,14 +38,25 @@ def resolve(
     Raises WeightsUnavailable: no such folder, unknown or gated hub id, no network.
     """
     folder = Path(path_or_hub_id).expanduser()
+    if folder.is_file():
+        hint = f"`ldznet weights import-ldm {folder} --out DIR` makes one of a single-file checkpoint"
+        raise WeightsUnavailable(f"{folder} is a file: a diffusers folder is needed ({hint})")
     if folder.is_dir():
         return folder
-    if folder.exists():
-        hint = "diffusers converts single-file checkpoints"
-        raise WeightsUnavailable(f"{folder} is a file: a diffusers folder is needed ({hint})")
-    if isinstance(path_or_hub_id, str) and _HUB_ID.fullmatch(path_or_hub_id):
-        return download(path_or_hub_id, revision=revision, offline=offline, parts=parts)
-    raise WeightsUnavailable(f"no folder {path_or_hub_id} here, and a hub id has the form owner/name")
+    return download(checked_hub_id(path_or_hub_id), revision=revision, offline=offline, parts=parts)
+
+
+def resolve_files(name: str, patterns: list[str], *, offline: bool = False) -> Path:
+    """As `resolve`, for a model of any kind of which the files that fit `patterns` are needed."""
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else fetch(checked_hub_id(name), patterns, offline=offline)
+
+
+def checked_hub_id(name: str | Path) -> str:
+    """Raises WeightsUnavailable for what has not the form of a hub id, as a folder that is not there."""
+    if not isinstance(name, str) or not _HUB_ID.fullmatch(name):
+        raise WeightsUnavailable(f"no folder {name} here, and a hub id has the form owner/name")
+    return name
 
 
 def find_parts(folder: Path, vae: Path | None = None) -> LdmParts:

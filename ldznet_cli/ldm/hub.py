@@ -16,25 +16,37 @@ WEIGHT_STEMS = {
 }
 """Part of a pipeline folder → how its weight files' names begin; "" is a folder that is a first stage itself."""
 
+RAW_VARIANT = ".non_ema"
+"""Before `.safetensors` in the name of the UNet's raw weights, where a repository has them beside the average."""
+
 _CONFIGS = ("unet/config.json", "vae/config.json", "text_encoder/config.json")
 
 
-def download(hub_id: str, *, revision: str | None, offline: bool, parts: tuple[str, ...]) -> Path:
+def download(
+    hub_id: str, *, revision: str | None, offline: bool, parts: tuple[str, ...], bars: type | None = None
+) -> Path:
     """Fetches the named `parts` of `hub_id` into the hub's cache (or finds them there) and returns the folder.
 
     Half-precision files (`*.fp16.safetensors`) are fetched only where a part has no others. `.bin` files, which
-    are pickles, never are. Raises WeightsUnavailable; DiskFull.
+    are pickles, never are. `bars` is the tqdm to draw progress with, if any. Raises WeightsUnavailable; DiskFull.
     """
-    folder = _snapshot(hub_id, revision, offline, [*_settings(parts), *_weights(parts, "")])
+    folder = _snapshot(hub_id, revision, offline, [*_settings(parts), *_weights(parts, "")], bars)
     there = [part for part in parts if (folder / part / "config.json").is_file()]
     if bare := tuple(part for part in there if not _has_weights(folder, part)):
-        folder = _snapshot(hub_id, revision, offline, _weights(bare, ".fp16"))
+        folder = _snapshot(hub_id, revision, offline, _weights(bare, ".fp16"), bars)
     return folder
 
 
-def fetch(hub_id: str, patterns: list[str], *, revision: str | None = None, offline: bool = False) -> Path:
+def fetch(
+    hub_id: str,
+    patterns: list[str],
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    bars: type | None = None,
+) -> Path:
     """Fetches the files of any model that fit `patterns`, and returns their folder. Raises as `download` does."""
-    return _snapshot(hub_id, revision, offline, patterns)
+    return _snapshot(hub_id, revision, offline, patterns, bars)
 
 
 def _settings(parts: tuple[str, ...]) -> list[str]:
@@ -59,7 +71,9 @@ def _has_weights(folder: Path, part: str) -> bool:
     return any((folder / part).glob(f"{WEIGHT_STEMS[part]}*.safetensors"))
 
 
-def _snapshot(hub_id: str, revision: str | None, offline: bool, patterns: list[str]) -> Path:
+def _snapshot(
+    hub_id: str, revision: str | None, offline: bool, patterns: list[str], bars: type | None
+) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # httpx's or httpx2's, as the hub's
 
@@ -67,7 +81,11 @@ def _snapshot(hub_id: str, revision: str | None, offline: bool, patterns: list[s
         with quiet_libraries():
             return Path(
                 snapshot_download(
-                    hub_id, revision=revision, allow_patterns=patterns, local_files_only=offline
+                    hub_id,
+                    revision=revision,
+                    allow_patterns=patterns,
+                    local_files_only=offline,
+                    tqdm_class=bars,
                 )
             )
     except (HTTPError, OSError, ValueError) as error:

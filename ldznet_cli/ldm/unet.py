@@ -43,7 +43,8 @@ class FrozenUNet:
         """Block index → the block's output (B, C, h, w), before any up- or downsampling."""
         with self._taking() as taken:
             self._run(z_t, text, timestep)
-        return {index: taken[index] for index in self.names}
+        # As a cache would give them back: what is made of them depends, in the last bit, on the order in memory.
+        return {index: taken[index].contiguous() for index in self.names}
 
     def predict(self, z_t: Latent, text: Text, timestep: int | Tensor) -> Latent:
         """What the UNet was trained to predict (B, 4, h, w). Raises ModelError when the UNet was cut."""

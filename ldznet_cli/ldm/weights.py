@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ldznet_cli.errors import ModelError, WeightsUnavailable
+from ldznet_cli.ldm.packing import pack
 from ldznet_cli.ldm.quiet import quiet_libraries
+from ldznet_cli.ldm.tensor_file import map_tensors
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,10 @@ class Weights:
         """The tensors as they are stored, on the CPU. Memory-mapped: pages are read when they are touched."""
         wanted, tensors = set(keys), {}
         for path in self.files:
-            with _opened(path) as file:
-                for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
-                    if self.rename(key) in wanted:
-                        tensors[self.rename(key)] = file.get_tensor(key)
+            with _opened(path):  # which checks that it is whole
+                tensors |= {
+                    key: value for name, value in map_tensors(path) if (key := self.rename(name)) in wanted
+                }
         return tensors
 
     def _shapes_in(self, path: Path) -> dict[str, tuple[int, ...]]:
@@ -80,7 +82,7 @@ def fill(
     device: torch.device,
     dtype: torch.dtype,
 ) -> None:
-    """Gives `module` (built on the meta device, perhaps cut) its weights; frozen, in eval mode, one copy.
+    """Gives `module` (built on the meta device, perhaps cut) its weights; frozen, in eval mode, packed, one copy.
 
     `known` are the keys of the whole module: what the files hold beyond `module`'s keys must be among them. Each
     key is accounted for: raises ModelError naming a missing, a misshapen or an unknown one.
@@ -103,3 +105,5 @@ def fill(
         tensors[key] = tensors[key].to(device=device, dtype=dtype)
     module.load_state_dict(tensors, strict=True, assign=True)
     module.requires_grad_(False).eval()
+    tensors.clear()  # so that each weight's former copy goes when it is packed
+    pack(module)

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ldznet_cli.ldm.fitting import Shapes, check_fit, shapes_of
 from ldznet_cli.nets.config import NetConfig
-from ldznet_cli.nets.fitting import Shapes, check_fit, shapes_of
 from ldznet_cli.nets.segmenters import SegmentationNet, skeleton
 
 LDM_CHANNELS = 4

@@ -13,12 +13,14 @@ from typing import Any
 
 from ldznet_cli.errors import ModelError
 from ldznet_cli.nets.config import NetConfig
+from ldznet_cli.samples.atomic import write_atomically
 
 FORMAT = "ldznet.net/1"
 MANIFEST = "config.json"
 RAW, EMA = "model.safetensors", "ema.safetensors"
 
 _FIELDS = ("format", "net", "ldm", "geometry", "threshold", "timesteps", "training", "files")
+_OPTIONAL = ("tuning",)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class NetInfo:
     timesteps:   [low, high) that the LDM's timesteps were drawn from
     training:    free information about how it came about
     files:       SHA-256 of each weight file by its name; written by `save_net`, whatever was there before
+    tuning:      what `evaluate --tune-threshold` chose the threshold on and by, `ground_truth` the file's SHA-256;
+                 empty (and not in the file) where it came from training
     """
 
     config: NetConfig
@@ -43,6 +47,7 @@ class NetInfo:
     timesteps: tuple[int, int]
     training: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    tuning: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, as in `config.json`."""
@@ -55,7 +60,14 @@ class NetInfo:
             "timesteps": list(self.timesteps),
             "training": self.training,
             "files": self.files,
+            **({"tuning": self.tuning} if self.tuning else {}),
         }
+
+    @property
+    def tuned_on(self) -> str | None:
+        """SHA-256 of the ground truth that the threshold was tuned on, None where it was not tuned."""
+        found = self.tuning.get("ground_truth")
+        return found if isinstance(found, str) else None
 
     def check_ldm(self, digests: Mapping[str, str | None]) -> None:
         """ModelError when an LDM is not the one the net was made for, part by part, hashes named."""
@@ -78,7 +90,10 @@ def read_info(folder: Path | str) -> NetInfo:
     data = _read_json(path)
     if data.get("format") != FORMAT:
         raise ModelError(f"{path}: its format is {data.get('format')!r}, expected {FORMAT!r}")
-    unknown, missing = sorted(set(data) - set(_FIELDS)), [name for name in _FIELDS if name not in data]
+    unknown, missing = (
+        sorted(set(data) - {*_FIELDS, *_OPTIONAL}),
+        [name for name in _FIELDS if name not in data],
+    )
     if unknown:
         raise ModelError(f"{path}: unknown fields {', '.join(unknown)}; was it written by a newer ldznet?")
     if missing:
@@ -95,14 +110,26 @@ def read_info(folder: Path | str) -> NetInfo:
             timesteps=(int(low), int(high)),
             training=dict(data["training"]),
             files=dict(data["files"]),
+            tuning=dict(data.get("tuning", {})),
         )
     except (TypeError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: a field is not of the expected form ({error})") from error
 
 
+def write_info(folder: Path | str, info: NetInfo) -> None:
+    """Writes the `config.json` of a net folder, whole or not at all; its weights stay as they are.
+
+    Raises DiskFull, and LdznetError where it cannot be written.
+    """
+    text = json.dumps(info.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(Path(folder) / MANIFEST, text.encode())
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.parent.is_dir():
-        raise ModelError(f"{path.parent}: there is no such folder; name one that `ldznet train` wrote")
+        raise ModelError(
+            f"{path.parent}: there is no such folder; `ldznet train` and `ldznet weights import` make some"
+        )
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

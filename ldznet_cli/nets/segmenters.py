@@ -97,7 +97,8 @@ class SegmentationNet(UNet, ABC):
         unet = self.config.unet
         return (
             f"{self.config.kind}: U-Net of {len(unet.block_out_channels)} levels {unet.block_out_channels}, "
-            f"text {unet.cross_attention_dim} wide, head {self.config.head_width} wide"
+            f"text {unet.cross_attention_dim} wide, head {self.config.head_width} wide, "
+            f"{sum(parameter.numel() for parameter in self.parameters()):,} parameters"
         )
 
 

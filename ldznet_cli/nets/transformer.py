@@ -138,7 +138,12 @@ class SpatialTransformer(nn.Module):
 
     def extra_repr(self) -> str:
         name = f"block {self.block.index}: {self.block.width} wide, {self.block.heads} heads"
-        return name if self.injection is None else f"{name}, LDM feature by {self.injection.fusion}"
+        if self.injection is None:
+            return name
+        height, width = self.injection.grid
+        pool = f" (positions of {height}x{width} resized by {self.injection.positions})"
+        way = self.injection.fusion
+        return f"{name}, LDM feature by {way}{pool if way == 'cross-attention' else ''}"
 
 
 def use_plain_attention(net: nn.Module) -> None:

@@ -40,6 +40,14 @@ class Stage(nn.Module):
         x = self.resnets[i](x, time)
         return attend(self.attentions[i], x, text, features) if self.has_attention else x
 
+    def __repr__(self) -> str:
+        parts: list[nn.Module] = []
+        for i, resnet in enumerate(self.resnets):
+            parts += [resnet, self.attentions[i]] if self.has_attention else [resnet]
+        for samplers in ("downsamplers", "upsamplers"):
+            parts += getattr(self, samplers, None) or []
+        return told(self, parts)
+
 
 class Down(Stage):
     """A level on the way down. Every map it makes is kept for the way up."""
@@ -75,6 +83,9 @@ class Middle(nn.Module):
         middle: Tensor = self.resnets[1](x, time)
         return middle
 
+    def __repr__(self) -> str:
+        return told(self, [self.resnets[0], self.attentions[0], self.resnets[1]])
+
 
 class Up(Stage):
     """A level on the way up: each layer takes one kept map beside its input, last made first."""
@@ -92,6 +103,19 @@ class Up(Stage):
         if self.upsamplers is not None:
             x = self.upsamplers[0](x, output_size=kept[-1].shape[2:])
         return x
+
+
+def told(stage: nn.Module, parts: list[nn.Module]) -> str:
+    """A stage as a reader wants it: one line for each of its parts, in the order they run."""
+    lines = []
+    for part in parts:
+        if isinstance(part, ResnetBlock2D):
+            lines.append(f"res-block {part.in_channels} → {part.out_channels}")
+        elif isinstance(part, SpatialTransformer):
+            lines.append(part.extra_repr())
+        else:
+            lines.append("half the size" if isinstance(part, Downsample2D) else "twice the size")
+    return "\n  ".join([f"{type(stage).__name__}(", *lines]) + "\n)"
 
 
 def attend(block: nn.Module, x: Tensor, text: Text, features: Features) -> Tensor:

@@ -49,16 +49,20 @@ def write_official_ldm(parity: Path, folder: Path) -> Path:
 
     recipe = load_recipe(parity)
     unet, vae = UNet2DConditionModel(**UNET_CONFIG), AutoencoderKL(**VAE_CONFIG)
-    prefix = "model.diffusion_model."
-    official = {prefix + key: recipe.param("sd", key, shape) for key, shape in _unet_shapes(parity).items()}
+    official = official_unet(parity)
     _save(converters.convert_ldm_unet_checkpoint(official, unet.config), unet, folder / "unet")
-    official = {
-        "first_stage_model." + key: recipe.param("vae", key, shape) for key, shape in _vae_shapes(vae)
-    }
+    official = {"first_stage_model." + key: recipe.param("vae", key, shape) for key, shape in vae_shapes(vae)}
     _save(converters.convert_ldm_vae_checkpoint(official, vae.config), vae, folder / "vae")
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER_CONFIG))
     return folder
+
+
+def official_unet(parity: Path) -> dict[str, torch.Tensor]:
+    """The oracle's frozen UNet as it is in a checkpoint."""
+    recipe = load_recipe(parity)
+    shapes = _unet_shapes(parity)
+    return {"model.diffusion_model." + key: recipe.param("sd", key, shape) for key, shape in shapes.items()}
 
 
 def _save(tensors: dict[str, torch.Tensor], model: Any, folder: Path) -> None:
@@ -79,7 +83,7 @@ def _unet_shapes(parity: Path) -> dict[str, tuple[int, ...]]:
     return {**shapes, "out.2.weight": (4, *width), "out.2.bias": (4,)}
 
 
-def _vae_shapes(vae: Any) -> list[tuple[str, tuple[int, ...]]]:
+def vae_shapes(vae: Any) -> list[tuple[str, tuple[int, ...]]]:
     """Official key and shape of each tensor of the first stage: the converter's way back, which it then proves."""
     shapes = []
     for key, value in vae.state_dict().items():

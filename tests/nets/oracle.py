@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ldznet_cli.nets.builders import STABLE_DIFFUSION_1, fitted
+from ldznet_cli.nets.checkpoint import fill
 from ldznet_cli.nets.config import Kind
-from ldznet_cli.nets.fitting import fill
 from ldznet_cli.nets.segmenters import SegmentationNet, skeleton
 
 SMALL = replace(STABLE_DIFFUSION_1, block_out_channels=(32, 64, 128, 128), cross_attention_dim=64)

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from ldznet_cli import load_net as exported
 from ldznet_cli.errors import DiskFull, ModelError
+from ldznet_cli.ldm import tensor_file
 from ldznet_cli.nets import NetInfo, build_net, digest_of, for_ldm, load_net, read_info, save_net, verify
-from ldznet_cli.nets import checkpoint as module
 from tests.nets.sizes import inputs_for
 from tests.tiny import UNET_CONFIG
 
@@ -102,10 +102,10 @@ def test_verify_notices_a_changed_file(folder: Path) -> None:
 def test_no_space_leaves_the_former_net(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = load_net(folder).conv_in.weight.clone()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(tensor_file, "save_file", full)
     with pytest.raises(DiskFull, match="no space left"):
         save_net(folder, build_net(CONFIG, 5), info_of())
     assert torch.equal(load_net(folder).conv_in.weight, before)

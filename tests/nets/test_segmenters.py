@@ -146,8 +146,22 @@ def test_parameter_counts_at_full_size(config: NetConfig, count: int) -> None:
     assert sum(p.numel() for p in skeleton(config).parameters()) == count
 
 
-def test_printed_net_says_what_it_is() -> None:
-    text = repr(build_net(for_ldm(UNET_CONFIG, "ldznet", head_width=3)))
-    assert "ldznet: U-Net of 3 levels (8, 16, 16), text 32 wide, head 3 wide, LDM blocks" in text
-    assert "16 wide, 2 heads, LDM feature by cross-attention" in text
-    assert "16 wide, 2 heads, positions of 8x8 resized by grid" in text
+def test_printed_net_reads_like_documentation() -> None:
+    net = build_net(for_ldm(UNET_CONFIG, "ldznet", head_width=3))
+    text = repr(net)
+    count = sum(p.numel() for p in net.parameters())
+    begins = "ldznet: U-Net of 3 levels (8, 16, 16), text 32 wide, head 3 wide"
+    assert f"{begins}, {count:,} parameters, LDM blocks (3, 4, 5, 6, 7) by cross-attention" in text
+    feature = "LDM feature by cross-attention (positions of {}x{} resized by grid)"
+    lines = [line.strip() for line in text.splitlines()]
+    middle = lines.index("(mid_block): Middle(")
+    assert lines[middle + 1 : middle + 5] == [
+        "res-block 16 → 16",
+        f"block 4: 16 wide, 2 heads, {feature.format(4, 4)}",
+        "res-block 16 → 16",
+        ")",
+    ]
+    assert lines.count("half the size") == lines.count("twice the size") == 2
+    assert f"block 3: 16 wide, 2 heads, {feature.format(8, 8)}" in lines
+    assert "block 0: 8 wide, 2 heads" in lines
+    assert len(lines) < 80

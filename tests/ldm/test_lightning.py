@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from ldznet_cli.errors import ModelError
-from ldznet_cli.nets.lightning import read_state_dict
+from ldznet_cli.ldm.lightning import read_state_dict
 
 TENSORS = {"a": torch.arange(4.0), "b": torch.ones(2, 3, dtype=torch.float16)}
 

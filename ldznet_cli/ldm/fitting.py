@@ -1,10 +1,10 @@
-"""Do these tensors fit this net, key for key and shape for shape? The one place that says what does not."""
+"""Do these tensors fit this module, key for key and shape for shape? The one place that says what does not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ldznet_cli.errors import ModelError
 
@@ -33,9 +33,3 @@ def check_fit(expected: Shapes, found: Shapes, where: str) -> None:
         raise ModelError(
             f"{where}: unknown key {unknown[0]}{more}; the net of this configuration has no such part"
         )
-
-
-def fill(net: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Makes `tensors` the parameters of a net, without a copy; ModelError when they do not fit."""
-    check_fit(shapes_of(net.state_dict()), shapes_of(tensors), where)
-    net.load_state_dict(dict(tensors), assign=True)

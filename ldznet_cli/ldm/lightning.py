@@ -13,11 +13,10 @@ from typing import Any
 from zipfile import BadZipFile
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ldznet_cli.errors import ModelError
+from ldznet_cli.ldm.tensor_file import read_tensors
 
 HARMLESS = (
     "argparse", "collections", "lightning", "lightning_fabric", "numpy", "omegaconf", "pathlib", "pytorch_lightning",
@@ -44,16 +43,24 @@ class StandIn:
     def __setstate__(self, state: object) -> None: ...
 
 
-def _no_items(*_: object) -> dict[object, object]:
-    return {}
+class NoItems(StandIn):
+    """For a kind of dict: torch's unpickler puts items into plain dicts alone."""
+
+    def __new__(cls, *_: object, **__: object) -> Any:
+        """A plain dict, to be thrown away."""
+        return {}
 
 
-def _no_entries(*_: object) -> list[object]:
-    return []
+class NoEntries(StandIn):
+    """For a kind of list, likewise."""
+
+    def __new__(cls, *_: object, **__: object) -> Any:
+        """A plain list, to be thrown away."""
+        return []
 
 
-# torch lets plain dicts and lists alone take items one by one, as these two do.
-_CONTAINERS = {"collections.defaultdict": _no_items, "collections.deque": _no_entries}
+_CONTAINERS = {"AttributeDict": NoItems, "defaultdict": NoItems, "deque": NoEntries}
+# By the last part of the name: Lightning has moved its AttributeDict about.
 
 
 def read_state_dict(path: Path | str) -> dict[str, Tensor]:
@@ -65,7 +72,7 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file")
     if path.suffix == ".safetensors":
-        return _safetensors(path)
+        return read_tensors(path)
     loaded = _restricted(path)
     inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(inner, Mapping):
@@ -78,14 +85,6 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     return tensors
 
 
-def _safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: truncated or not a safetensors file ({error}); copy it anew") from error
-    return tensors
-
-
 def _restricted(path: Path) -> Any:
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -94,13 +93,22 @@ def _restricted(path: Path) -> Any:
             raise ModelError(
                 f"{path}: names {', '.join(refused)}, which no weights need; refused, nothing was run"
             )
-        with torch.serialization.safe_globals([(_CONTAINERS.get(name, StandIn), name) for name in names]):
+        with torch.serialization.safe_globals([(_stand_in(name), name) for name in names]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, BadZipFile, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
-            f"{path}: truncated, or not a checkpoint that can be read safely ({reason})"
+            f"{path}: truncated, or not a checkpoint that can be read safely ({_reason(error)})"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """One line, without torch's advice to read the file unsafely."""
+    lines = str(error).partition("WeightsUnpickler error: ")[2] or str(error)
+    return lines.strip().partition("\n")[0] or type(error).__name__
+
+
+def _stand_in(name: str) -> type[StandIn]:
+    return _CONTAINERS.get(name.rpartition(".")[2], StandIn)
 
 
 def _harmless(name: str) -> bool:

@@ -1,0 +1,88 @@
+"""Packed layers give what the plain ones give, and what cannot be packed is left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ldznet_cli.errors import ModelError
+from ldznet_cli.ldm.packing import PackedConv2d, can_pack, pack
+from ldznet_cli.ldm.tensor_file import read_tensors
+
+needs_packing = pytest.mark.skipif(not can_pack(), reason="weights are packed on x86 processors alone")
+
+LAYERS = {
+    "3x3": (lambda: nn.Conv2d(5, 7, 3, padding=1), (2, 5, 9, 6)),
+    "3x3 of stride 2": (lambda: nn.Conv2d(5, 7, 3, stride=2), (1, 5, 9, 6)),
+    "1x1": (lambda: nn.Conv2d(16, 32, 1), (2, 16, 12, 12)),
+    "no bias": (lambda: nn.Conv2d(4, 4, 3, padding=1, bias=False), (1, 4, 8, 8)),
+    "of one channel": (lambda: nn.Conv2d(1, 1, 3, padding=1), (1, 1, 16, 8)),
+    "grouped": (lambda: nn.Conv2d(8, 8, 3, groups=4), (1, 8, 5, 5)),
+    "linear": (lambda: nn.Linear(6, 11), (2, 3, 6)),
+    "linear of one row": (lambda: nn.Linear(6, 11, bias=False), (1, 6)),
+    "along rows": (lambda: nn.Conv1d(6, 11, 1), (2, 6, 7)),
+    "along rows, wider": (lambda: nn.Conv1d(6, 11, 3), (2, 6, 7)),
+}
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_packed_layer_gives_the_same(name: str, dtype: torch.dtype) -> None:
+    make, shape = LAYERS[name]
+    net = nn.Sequential(make(), nn.Identity()).to(dtype)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = net(x)
+    pack(net)
+    tolerance = 1e-5 if dtype == torch.float32 else 0.03
+    torch.testing.assert_close(net(x), expected, atol=tolerance, rtol=tolerance)
+
+
+@needs_packing
+def test_inner_layers_are_packed_and_others_left() -> None:
+    inner = nn.ModuleDict(
+        {"conv": nn.Conv2d(4, 4, 1), "norm": nn.GroupNorm(2, 4), "up": nn.ConvTranspose2d(4, 4, 2)}
+    )
+    net = nn.ModuleList([inner])
+    pack(net)
+    assert isinstance(inner["conv"], PackedConv2d)
+    assert repr(inner["conv"]) == "PackedConv2d(4, 4, kernel_size=(1, 1))"
+    assert [p.dtype for p in inner["conv"].parameters()] == [torch.float32]  # of a module its dtype is asked
+    assert isinstance(inner["norm"], nn.GroupNorm)
+    assert isinstance(inner["up"], nn.ConvTranspose2d)
+
+
+def test_tensors_go_from_memory_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.safetensors"
+    numbers = {
+        "a": torch.arange(6.0).reshape(2, 3),
+        "b": torch.ones(3, dtype=torch.bfloat16),
+        "c": torch.zeros(0, 4),
+        "d": torch.tensor(7),
+    }
+    save_file(numbers, path)
+    found = read_tensors(path)
+    assert all(
+        torch.equal(found[key], value) and found[key].dtype == value.dtype for key, value in numbers.items()
+    )
+    assert found.keys() == load_file(path).keys()
+    assert maps(path) == 3
+    del found["a"]
+    assert maps(path) == 2
+
+
+def maps(path: Path) -> int:
+    return sum(line.endswith(str(path)) for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_a_type_that_is_no_weights(tmp_path: Path) -> None:
+    path = tmp_path / "eight.safetensors"
+    save_file({"tiny": torch.ones(2).to(torch.float8_e4m3fn)}, path)
+    with pytest.raises(
+        ModelError, match=r"eight.safetensors: tiny is stored as F8_E4M3; expected F64, F32, F16"
+    ):
+        read_tensors(path)
