@@ -13,6 +13,7 @@
     ├── CacheError           1   an object of the feature cache is missing or damaged
     │   └── CacheMismatch        a cache was made with other settings; says which field differs
     ├── ModelError           1   a model folder that does not fit
+    ├── EngineError          1   no cluster, no room in it, or its workers are lost again and again
     └── DiskFull             1   no space left to write to
 
 A message says what, where, what was expected and found, and what to do next. Only `ldznet_cli.cli` prints.
@@ -96,3 +97,7 @@ class ModelError(LdznetError):
 
 class DiskFull(LdznetError):
     """No space left on the device that is written to."""
+
+
+class EngineError(LdznetError):
+    """Workers that cannot be had, or that are lost again and again. What they did stays."""

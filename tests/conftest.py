@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -37,6 +38,24 @@ def tiny_ldm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import tiny_ldm as build
 
     return build(tmp_path_factory.mktemp("tiny") / "ldm")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL of a bucket on moto's S3, reached over HTTP, and the environment that it takes."""
+    from tests.moto_s3 import serving
+
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def bucket(s3_server: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The s3:// URL of an empty place."""
+    url, environment = s3_server
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return f"{url}/{secrets.token_hex(4)}"
 
 
 @pytest.fixture(autouse=True)

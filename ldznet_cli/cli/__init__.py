@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -12,12 +13,17 @@ from typer.core import TyperGroup
 
 from ldznet_cli import __version__
 from ldznet_cli.cli import console, settings
+from ldznet_cli.cli.cache import app as cache_app
 from ldznet_cli.cli.cache_features import cache_features
+from ldznet_cli.cli.data import app as data_app
+from ldznet_cli.cli.doctor import doctor
 from ldznet_cli.cli.evaluate import evaluate
+from ldznet_cli.cli.gallery import gallery
 from ldznet_cli.cli.init import init
 from ldznet_cli.cli.miniature import app as miniature_app
 from ldznet_cli.cli.segment import segment
 from ldznet_cli.cli.train import train
+from ldznet_cli.cli.weights import app as weights_app
 from ldznet_cli.config import read_settings
 from ldznet_cli.errors import Interrupted, LdznetError, PipeClosed, UsageError
 
@@ -63,6 +69,9 @@ def ldznet(
     """Text to masks with latent diffusion features: RGBNet, ZNet and LD-ZNet (ICCV 2023)."""
     if ctx.invoked_subcommand is None:
         console.emit(ctx.get_help())
+    elif ctx.invoked_subcommand == "doctor":  # who tells what is wrong with the file
+        with suppress(UsageError):
+            ctx.default_map = settings.default_map(_group(), read_settings(), os.environ)
     elif ctx.invoked_subcommand != "init":  # which must be able to write a good file over a bad one
         ctx.default_map = settings.default_map(_group(), read_settings(), os.environ)
 
@@ -71,7 +80,12 @@ app.command("cache-features")(cache_features)
 app.command("train")(train)
 app.command("segment")(segment)
 app.command("evaluate")(evaluate)
+app.command("gallery")(gallery)
 app.command("init")(init)
+app.command("doctor")(doctor)
+app.add_typer(cache_app, name="cache")
+app.add_typer(data_app, name="data")
+app.add_typer(weights_app, name="weights")
 app.add_typer(miniature_app, name="miniature")
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Generator
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ldznet_cli.cli import console, feature_options, options, requests
+from ldznet_cli.cli import cache_report, console, engine_options, feature_options, options, requests
 from ldznet_cli.config import MINIATURE
-from ldznet_cli.errors import Interrupted, SomeItemsFailed
+from ldznet_cli.errors import Interrupted
 
 if TYPE_CHECKING:
-    from ldznet_cli.features import Plan, RunDone, Store
-    from ldznet_cli.ldm import FrozenLDM
+    from ldznet_cli.features import CacheEvent, Plan, RunDone, Store
 
 
 def cache_features(
@@ -35,10 +34,20 @@ def cache_features(
             help="For each image of --gt so many phrases that name something absent: for `train --negatives`.",
         ),
     ] = 0,
+    views: Annotated[
+        int,
+        typer.Option(
+            "--views",
+            min=0,
+            help="Beside each image of --gt, for each phrase so many views of it to train on: --crop, --flip.",
+        ),
+    ] = 0,
+    crop: options.Crop = None,
+    flip: options.Flip = False,
     ldm: options.Ldm = MINIATURE,
     vae: options.Vae = None,
     cache: Annotated[
-        Path, typer.Option("--cache", metavar="DIR", help="The folder of cached features.")
+        str, typer.Option("--cache", metavar="DIR", help=options.CACHE_HELP)
     ] = feature_options.CACHE_FOLDER,
     blocks: feature_options.Blocks = feature_options.PAPER,
     z_only: Annotated[
@@ -66,6 +75,22 @@ def cache_features(
     ] = None,
     device: options.Device = "auto",
     offline: options.Offline = False,
+    engine: engine_options.Kind = "local",
+    address: engine_options.Address = None,
+    workers: engine_options.Workers = None,
+    gpus_per_worker: engine_options.GpusPerWorker = None,
+    threads_per_worker: engine_options.ThreadsPerWorker = None,
+    shard: Annotated[
+        str,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Only part I (from 1) of N parts of the images, which are always the same: for a job array.",
+        ),
+    ] = "1/1",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Only the images that the last run could not read.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what there is to do and what it will cost; do nothing.")
     ] = False,
@@ -83,9 +108,13 @@ def cache_features(
       ldznet cache-features ./images --prompt "lamp" --prompt "red lamp" --cache features
       ldznet cache-features --gt train.json --ldm CompVis/stable-diffusion-v1-4 --device cuda --draws 4
       ldznet cache-features --gt train.json --z-only
+      ldznet cache-features --gt train.json --views 4 --crop 0.7 --flip
       ldznet cache-features --gt train.json --dry-run --json
+      ldznet cache-features --gt train.json --cache /shared/features --engine ray --address auto
+      ldznet cache-features --gt train.json --cache /shared/features --shard "$SLURM_ARRAY_TASK_ID/64"
     """
-    chosen = feature_options.parse_blocks(blocks)
+    placed = engine_options.engine_of(engine, address, workers, gpus_per_worker, threads, threads_per_worker)
+    chosen = () if z_only else feature_options.parse_blocks(blocks)
     policy = feature_options.parse_policy(seed, timesteps, template)
     asked = requests.asked(
         sources or [],
@@ -96,105 +125,44 @@ def cache_features(
         negatives=negatives,
         seed=seed,
         phrases_needed=not z_only,
+        views=(seen := feature_options.parse_views(views, crop, flip, seed)),
     )
-    from ldznet_cli.features import FeatureSettings, Store, plan_cache
+    from ldznet_cli import features
+    from ldznet_cli.features import FeatureSettings, Shard, Store, plan_cache
 
-    model = feature_options.load_ldm(ldm, () if z_only else chosen, vae, device, dtype, offline)
+    part, store = Shard.parse(shard), Store(cache)
+    if retry_failed:
+        asked = requests.failed_before(asked, store, part)
+    load = None
+    if engine == "ray":
+        asked, store = requests.everywhere(asked), Store(engine_options.everywhere(cache))
+        ldm, vae = engine_options.named_everywhere(ldm), vae and engine_options.named_everywhere(vae)
+        load = partial(feature_options.load_ldm, ldm, chosen, vae, device, dtype, offline)
+        device = "cpu"  # here, where nothing is computed
+    model = feature_options.load_ldm(ldm, chosen, vae, device, dtype, offline)
     feature_options.require_timesteps(model, policy)
     grid = feature_options.geometry_for(model, geometry, size)
-    settings, store = FeatureSettings.of(model, grid, policy, storage=storage_dtype), Store(cache)
-    plan = plan_cache(asked, settings, model, store, draws=draws)
+    settings = FeatureSettings.of(model, grid, policy, storage=storage_dtype)
+    plan = plan_cache(asked, settings, model, store, draws=draws, shard=part, views=seen)
     if dry_run:
-        _show(plan, as_json)
+        cache_report.show(plan, as_json)
         return
-    _report(plan, _run(plan, model, store, batch, threads), store, as_json)
+    cache_report.begin(plan)
+    run = features.cache_features(plan, model, store, batch=batch, threads=threads, engine=placed, load=load)
+    cache_report.end(plan, _watched(run, plan, store, batch), store, as_json)
 
 
-def _run(plan: Plan, ldm: FrozenLDM, store: Store, batch: int, threads: int | None) -> RunDone:
-    from ldznet_cli.features import RunDone, TextDone, UnitDone, UnitFailed
-    from ldznet_cli.features import cache_features as run
+def _watched(run: Generator[CacheEvent, None, None], plan: Plan, store: Store, batch: int) -> RunDone:
+    from ldznet_cli.features import RunDone
 
-    if plan.missing:
-        console.say(f"ldznet: {_cost(plan)}")
-    for failure in plan.failures:
-        console.warn(failure.error)
-    written = 0
-    try:
-        with (
-            console.progress(plan.missing, "objects") as shown,
-            closing(run(plan, ldm, store, batch=batch, threads=threads)) as events,
-        ):
+    with console.progress(plan.missing, "objects") as shown, closing(run) as events:
+        watch = cache_report.Watch(plan, shown, batch)
+        try:
             for event in events:
                 if isinstance(event, RunDone):
                     return event
-                if isinstance(event, UnitFailed):
-                    console.warn(event.failure.error)
-                made = event.objects if isinstance(event, UnitDone) else int(isinstance(event, TextDone))
-                written += made
-                shown.advance(made)
-    except KeyboardInterrupt:
-        kept = f"{written} objects and more are in {store.root}, all of them whole"
-        raise Interrupted(f"interrupted; {kept}: the same command makes the rest") from None
+                watch.see(event)
+        except KeyboardInterrupt:
+            kept = f"{watch.done} objects and more are in {store.place.shown()}, all of them whole"
+            raise Interrupted(f"interrupted; {kept}: the same command makes the rest") from None
     raise AssertionError("the run ended without saying so")
-
-
-def _cost(plan: Plan) -> str:
-    kinds = ", ".join(f"{count.missing} {kind}" for kind, count in plan.counts.items() if count.needed)
-    present = sum(count.present for count in plan.counts.values())
-    return (
-        f"{plan.missing} objects to make ({kinds}), {present} already there; "
-        f"{_size(plan.bytes_to_write)} to write, {_size(plan.free_bytes)} free"
-    )
-
-
-def _show(plan: Plan, as_json: bool) -> None:
-    """What --dry-run prints. Raises DiskFull when the disk is too small: the exit code says so too."""
-    if as_json:
-        console.emit(json.dumps(plan.to_json()))
-    else:
-        rows = [
-            (kind, c.needed, c.present, c.missing, _size(c.bytes_to_write)) for kind, c in plan.counts.items()
-        ]
-        title = f"{len(plan.items)} images, {len(plan.failures)} unreadable; {_size(plan.free_bytes)} free on the disk"
-        console.table(title, ("objects", "needed", "there", "to make", "to write"), rows)
-    plan.require_room()
-
-
-def _report(plan: Plan, done: RunDone, store: Store, as_json: bool) -> None:
-    """The last words. Raises SomeItemsFailed."""
-    if as_json:
-        console.emit(json.dumps({**plan.to_json(), **_summary(done, store)}))
-    if done.objects == 0 and not done.failures:
-        there = sum(count.needed for count in plan.counts.values())
-        console.say(f"ldznet: nothing to do: all {there} objects are in {store.root} already")
-    else:
-        console.say(
-            f"ldznet: wrote {done.objects} objects ({_size(done.bytes)}) to {store.root} in {done.seconds:.0f} s"
-        )
-    if done.failures:
-        from ldznet_cli.features.events import FAILED
-
-        total = len(plan.items) + len(plan.failures)
-        raise SomeItemsFailed(
-            f"{len(done.failures)} of {total} images could not be read: see {store.root / FAILED}; the others are done"
-        )
-
-
-def _summary(done: RunDone, store: Store) -> dict[str, Any]:
-    return {
-        "cache": str(store.root),
-        "manifest": str(done.manifest) if done.manifest else None,
-        "objects_written": done.objects,
-        "bytes_written": done.bytes,
-        "seconds": round(done.seconds, 3),
-        "waited": round(done.waited, 3),
-        "failed": [{"image": str(failure.image.path), "error": failure.error} for failure in done.failures],
-    }
-
-
-def _size(count: int) -> str:
-    """Bytes for people, decimal."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count / 1e3:.1f} kB"

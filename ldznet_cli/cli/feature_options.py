@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,10 +12,11 @@ from ldznet_cli.errors import UsageError
 if TYPE_CHECKING:
     from ldznet_cli.ldm import DrawPolicy, FrozenLDM
     from ldznet_cli.samples.images import Geometry
+    from ldznet_cli.samples.view import ViewPolicy
 
 RANDOM = "random"
 PAPER = "paper"
-CACHE_FOLDER = Path("ldznet-cache")
+CACHE_FOLDER = "ldznet-cache"
 """Where features go when no --cache is given."""
 
 Blocks = Annotated[
@@ -104,3 +104,12 @@ def require_timesteps(ldm: FrozenLDM, policy: DrawPolicy) -> None:
         raise UsageError(
             f"--timesteps {low}:{high}: the LDM has {count} timesteps, so HIGH is at most {count}"
         )
+
+
+def parse_views(count: int, crop: float | None, flip: bool, seed: int) -> ViewPolicy | None:
+    """The views that --views, --crop and --flip ask for. Raises UsageError where one says nothing without another."""
+    from ldznet_cli.samples.view import ViewPolicy
+
+    if bool(count) != (crop is not None or flip):
+        raise UsageError("--views says how many, --crop and --flip how they are drawn: give both, or neither")
+    return ViewPolicy(crop, flip, seed, count) if count else None

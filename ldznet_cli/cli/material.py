@@ -12,12 +12,14 @@ from ldznet_cli.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ldznet_cli.features import CachedFeatures
     from ldznet_cli.features.source import FeatureSource
     from ldznet_cli.ldm import FrozenLDM
     from ldznet_cli.nets import NetConfig
     from ldznet_cli.samples.coco import SampleSet
     from ldznet_cli.samples.geometry import Geometry
     from ldznet_cli.samples.listing import ImageRef
+    from ldznet_cli.samples.view import ViewPolicy
     from ldznet_cli.training.run import Material
 
 DRAWN_NEGATIVES = 8
@@ -28,14 +30,15 @@ DRAWN_NEGATIVES = 8
 class Ask:
     """Where the material lies; `ldm_name` is what the user calls the LDM.
 
-    `geometry` and `size` are None where the cache, or the LDM, is to say.
+    `geometry` and `size` are None where the cache, or the LDM, is to say; so is `crop`, and `flip` False.
     """
 
     gt: Path
     images: Path | None
     groups: Path | None
     val_gt: Path | None
-    cache: Path | None
+    cache: str | None
+    cache_copy: Path | None
     ldm: str | Path
     ldm_name: str
     vae: str | None
@@ -44,6 +47,8 @@ class Ask:
     device: str
     offline: bool
     seed: int
+    crop: float | None
+    flip: bool
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ def gather(
         timesteps=features.timesteps,
         features=features.settings,
         draws=features.draws,
+        views=features.views,
         absent=absent,
     )
     return Gathered(material, net, ldm.unet_state_dict if init == "ldm" else None)
@@ -102,17 +108,20 @@ class _Features:
     settings: dict[str, Any]
     draws: int | None
     cached_phrases: Callable[[ImageRef], tuple[str, ...]] | None
+    views: ViewPolicy | None
 
 
 def _live(ask: Ask, ldm: FrozenLDM, kind: str) -> _Features:
     from ldznet_cli.cli.feature_options import geometry_for
     from ldznet_cli.features import LiveFeatures
     from ldznet_cli.ldm import DrawPolicy
+    from ldznet_cli.samples.view import ViewPolicy
 
     geometry = geometry_for(ldm, ask.geometry or "aligned", ask.size)
     policy = DrawPolicy(seed=ask.seed)
     source = LiveFeatures(ldm, geometry, policy, batch=1, z_only=kind != "ldznet")
-    return _Features(source, geometry, policy.timesteps, {"features": "live"}, None, None)
+    views = ViewPolicy(ask.crop, ask.flip, ask.seed) if ask.crop is not None or ask.flip else None
+    return _Features(source, geometry, policy.timesteps, {"features": "live"}, None, None, views)
 
 
 def _cached(ask: Ask, ldm: FrozenLDM, net: NetConfig) -> _Features:
@@ -121,7 +130,9 @@ def _cached(ask: Ask, ldm: FrozenLDM, net: NetConfig) -> _Features:
 
     assert ask.cache is not None
     wanted = None if ask.geometry is None else geometry_for(ldm, ask.geometry, ask.size)
-    cached = CachedFeatures.open(ask.cache, ldm_digests=ldm.digests, geometry=wanted, blocks=net.blocks)
+    cached = CachedFeatures.open(
+        ask.cache, copy=ask.cache_copy, ldm_digests=ldm.digests, geometry=wanted, blocks=net.blocks
+    )
     if ask.geometry is None and ask.size not in (None, cached.settings.geometry.size):
         size = cached.settings.geometry.size
         raise UsageError(f"--size {ask.size}: the cache {ask.cache} was made at {size}; leave --size out")
@@ -137,7 +148,20 @@ def _cached(ask: Ask, ldm: FrozenLDM, net: NetConfig) -> _Features:
         settings,
         cached.draws,
         cached.phrases,
+        _cached_views(ask, cached),
     )
+
+
+def _cached_views(ask: Ask, cached: CachedFeatures) -> ViewPolicy | None:
+    """The views that the cache holds; what was asked for has to be that."""
+    views = cached.manifest.views
+    found = (views.crop, views.flip) if views else (None, False)
+    if (ask.crop, ask.flip) not in ((None, False), found):
+        raise UsageError(
+            f"--crop {ask.crop}, --flip {ask.flip}: the views in the cache {ask.cache} have crop {found[0]}, flip "
+            f"{found[1]}; leave both out, or run `ldznet cache-features` with --views and these"
+        )
+    return views
 
 
 def _absent(

@@ -44,10 +44,11 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="RUN",
-        help="A folder that `ldznet train` wrote; by default the bundled miniature.",
+        help="A folder that `ldznet train` or `ldznet weights import` wrote; by default the bundled miniature.",
     ),
 ]
-Cache = Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="The folder of cached features.")]
+CACHE_HELP = "The folder of cached features, or a URL as s3://bucket/features."
+Cache = Annotated[str | None, typer.Option("--cache", metavar="DIR", help=CACHE_HELP)]
 Gt = Annotated[
     Path | None,
     typer.Option("--gt", metavar="JSON", help="COCO-style annotations: the phrases and their true masks."),
@@ -88,4 +89,15 @@ Quiet = Annotated[
     typer.Option(
         "--quiet", "-q", help="Say nothing on standard error but errors.", callback=console.set_quiet
     ),
+]
+
+Crop = Annotated[
+    float | None,
+    typer.Option(
+        "--crop",
+        help="Look at squares whose side is at least this share of the image's shorter one; 1 in the paper.",
+    ),
+]
+Flip = Annotated[
+    bool, typer.Option("--flip", help='Mirror half of what is looked at, and "left" with "right" in phrases.')
 ]

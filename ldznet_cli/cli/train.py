@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HEAD_WIDTHS = {MINIATURE: 16, "paper": 1}
 """Between the U-Net's last convolution and the head's; the miniature's few channels need more (a choice of ours)."""
 
+CROPS = {"paper": 1.0}
+"""What --crop is with live features where nothing is said; views in a cache were chosen when it was made."""
+
 Net = Annotated[
     Literal["rgbnet", "znet", "ldznet"],
     typer.Option(
@@ -55,6 +58,14 @@ def train(
     groups: options.Groups = None,
     val_gt: ValGt = None,
     cache: options.Cache = None,
+    cache_copy: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache-copy",
+            metavar="DIR",
+            help="Where what is read of a --cache behind a URL is kept; by default in the user's cache.",
+        ),
+    ] = None,
     net: Net = "ldznet",
     fusion: Annotated[
         Literal["cross-attention", "concat"],
@@ -86,6 +97,8 @@ def train(
     negatives: Annotated[
         float | None, typer.Option("--negatives", help="Share of phrases that name something absent.")
     ] = None,
+    crop: options.Crop = None,
+    flip: options.Flip = False,
     validate_every: Annotated[int | None, typer.Option("--validate-every", min=1, help="In steps.")] = None,
     validation_share: Annotated[
         float | None, typer.Option("--validation-share", help="Of --gt's images, without --val-gt.")
@@ -170,6 +183,7 @@ def train(
         groups=groups,
         val_gt=val_gt,
         cache=cache,
+        cache_copy=cache_copy,
         ldm=models.resolve_ldm(ldm),
         ldm_name=ldm,
         vae=vae,
@@ -178,6 +192,8 @@ def train(
         device=models.resolve_device(device),
         offline=offline,
         seed=seed,
+        crop=CROPS.get(preset or fitting) if crop is None and cache is None else crop,
+        flip=flip,
     )
     if cache is None and config.workers and ask.device != "cpu":
         raise UsageError(

@@ -6,6 +6,7 @@ from ldznet_cli.features.events import CacheEvent, RunDone, TextDone, UnitDone, 
 from ldznet_cli.features.key import FeatureSettings
 from ldznet_cli.features.live import LiveFeatures
 from ldznet_cli.features.plan import Failure, Plan, plan_cache
+from ldznet_cli.features.shard import Shard
 from ldznet_cli.features.source import FeatureItem, FeatureSource, RandomFeatures, SampleFeatures
 from ldznet_cli.features.store import Store
 
@@ -21,6 +22,7 @@ __all__ = [
     "RandomFeatures",
     "RunDone",
     "SampleFeatures",
+    "Shard",
     "Store",
     "TextDone",
     "UnitDone",

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from ldznet_cli.errors import CacheError, CacheMismatch
 from ldznet_cli.features.key import Compute, FeatureSettings, Key, Storage
-from ldznet_cli.features.manifest import Manifest, read_manifests
+from ldznet_cli.features.manifest import Manifest, joined, read_manifests
 from ldznet_cli.features.mismatch import Wanted
+from ldznet_cli.features.place import Folder, Place, place_of
+from ldznet_cli.features.read_through import ReadThrough, copy_of
 from ldznet_cli.features.source import FeatureItem, SampleFeatures
 from ldznet_cli.features.storage import restored
 from ldznet_cli.features.store import Store
@@ -27,20 +29,29 @@ class CachedFeatures:
     handed out. Nothing is computed, no weights are needed, and images are only hashed (once), not decoded.
     """
 
-    def __init__(self, cache: Path, manifest: Manifest, blocks: Sequence[int] | None = None) -> None:
-        self.cache, self.manifest = cache, manifest
+    def __init__(
+        self,
+        cache: Path | str | Place,
+        manifest: Manifest,
+        blocks: Sequence[int] | None = None,
+        copy: Path | None = None,
+    ) -> None:
+        place = place_of(cache)
+        self.cache, self.manifest = place.shown(), manifest
         self.blocks = tuple(manifest.settings.blocks if blocks is None else sorted(set(blocks)))
-        self._store = Store(cache)
+        far = not isinstance(place, Folder)
+        self._store = ReadThrough(Store(place), copy or copy_of(self.cache)) if far else Store(place)
         self._sha256: dict[tuple[Path, int, int], str] = {}
 
     def __repr__(self) -> str:
-        return f"CachedFeatures({str(self.cache)!r}, blocks={self.blocks}, draws={self.draws})"
+        return f"CachedFeatures({self.cache!r}, blocks={self.blocks}, draws={self.draws})"
 
     @classmethod
     def open(
         cls,
-        cache: Path,
+        cache: Path | str,
         *,
+        copy: Path | None = None,
         ldm_digests: LdmDigests | None = None,
         geometry: Geometry | None = None,
         policy: DrawPolicy | None = None,
@@ -51,20 +62,22 @@ class CachedFeatures:
         """The newest finished run in `cache` that fits everything given; what is None may be as it likes.
 
         `blocks` may be fewer than were cached; with none at all, `()`, only z and text are compared and read.
+        `copy` is the folder that keeps what was read of a cache behind a URL (by default one in the user's cache).
         Raises CacheError when the cache has no finished run, CacheMismatch naming the first field that differs.
         """
         wanted = Wanted(ldm_digests, geometry, policy, blocks, compute, storage)
-        manifests = read_manifests(Path(cache))
+        place = place_of(cache)
+        manifests = read_manifests(place)
         for manifest in manifests:
             if not wanted.differences(manifest.settings):
-                return cls(Path(cache), manifest, blocks)
+                return cls(place, joined(manifest, manifests), blocks, copy)
         closest = min((wanted.differences(manifest.settings) for manifest in manifests), key=len)
         field, expected, found = closest[0]
         advice = f"run `ldznet cache-features` with what is expected, or use another --cache than {cache}"
         raise CacheMismatch(field, expected, found, advice)
 
     @classmethod
-    def from_manifest(cls, cache: Path) -> CachedFeatures:
+    def from_manifest(cls, cache: Path | str) -> CachedFeatures:
         """The newest finished run in `cache`, whatever it is. Raises CacheError when there is none."""
         return cls.open(cache)
 
@@ -120,4 +133,4 @@ class CachedFeatures:
         known = (image.path, stat.st_size, stat.st_mtime_ns)
         if known not in self._sha256:
             self._sha256[known] = sha256_of(image.path)
-        return self._sha256[known]
+        return image.view.identity(self._sha256[known])

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ldznet_cli.errors import CacheError, NothingToDo
+from ldznet_cli.features.place import Place, place_of
 from ldznet_cli.features.plan import Failure
-from ldznet_cli.features.store import write_whole
+from ldznet_cli.features.shard import WHOLE, Shard
 from ldznet_cli.features.unit import Unit
 
 FAILED = "failed.jsonl"
@@ -16,19 +18,24 @@ FAILED = "failed.jsonl"
 
 @dataclass(frozen=True)
 class TextDone:
-    """The text states of one prompt are in the cache."""
+    """The text states of a few prompts are in the cache; `objects` and `bytes` are what had to be written for them."""
 
-    prompt: str
+    prompts: tuple[str, ...]
+    objects: int
     bytes: int
 
 
 @dataclass(frozen=True)
 class UnitDone:
-    """All of one image is in the cache; `objects` and `bytes` are what had to be written for it."""
+    """All of one image is in the cache; `objects` and `bytes` are what had to be written for it.
+
+    `batch` rows went through the UNet at once: fewer than asked for where memory had run out.
+    """
 
     unit: Unit
     objects: int
     bytes: int
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,10 @@ class UnitFailed:
 class RunDone:
     """The end: `waited` seconds of `seconds` the model stood still for input or for the disk.
 
-    `manifest` is None when no image could be read.
+    `manifest` is where the manifest lies, None when no image could be read.
     """
 
-    manifest: Path | None
+    manifest: str | None
     failures: tuple[Failure, ...]
     objects: int
     bytes: int
@@ -56,11 +63,26 @@ class RunDone:
 CacheEvent = TextDone | UnitDone | UnitFailed | RunDone
 
 
-def write_failures(cache: Path, failures: Sequence[Failure]) -> None:
+def write_failures(cache: Path | str | Place, failures: Sequence[Failure], shard: Shard = WHOLE) -> None:
     """`failed.jsonl`: one JSON object a line with `image` (path), `name`, `error`. No file where nothing failed."""
-    path = cache / FAILED
+    place, file = place_of(cache), shard.of(FAILED)
     if not failures:
-        path.unlink(missing_ok=True)
+        place.delete(file)
         return
     lines = [{"image": str(f.image.path), "name": f.image.name, "error": f.error} for f in failures]
-    write_whole(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+    place.write(file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+
+
+def read_failures(cache: Path | str | Place, shard: Shard = WHOLE) -> frozenset[Path]:
+    """The images that the last run over `cache` (or over this shard of it) could not read.
+
+    Raises NothingToDo when there is none, CacheError for a list that cannot be read.
+    """
+    place, file = place_of(cache), shard.of(FAILED)
+    try:
+        return frozenset(Path(json.loads(line)["image"]) for line in place.read(file).decode().splitlines())
+    except FileNotFoundError:
+        raise NothingToDo(f"nothing has failed in {place.shown()}: there is no {file}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        advice = "delete it and run without --retry-failed"
+        raise CacheError(f"{place.shown(file)} is not a list of failures ({error}); {advice}") from error

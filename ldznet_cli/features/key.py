@@ -47,6 +47,16 @@ def digest(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(key).encode("ascii")).hexdigest()
 
 
+def named_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """In which fields two keys differ, in words."""
+    fields = [*expected, *(field for field in found if field not in expected)]
+    return ", ".join(
+        f"its {field} is {found.get(field, 'missing')!r}, expected {expected.get(field, 'none')!r}"
+        for field in fields
+        if expected.get(field) != found.get(field)
+    )
+
+
 def checksum(header: Mapping[str, Any], data: bytes | bytearray | memoryview) -> str:
     """A digest of `header` and `data` that any changed bit, and any lost or moved page, changes.
 

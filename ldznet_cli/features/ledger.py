@@ -35,7 +35,8 @@ class Ledger:
     """`enter` every unit once; `counts` then holds the sums, `missing_prompts` the prompts whose text is not there."""
 
     def __init__(self, settings: FeatureSettings, ldm: FrozenLDM, store: Store) -> None:
-        self.settings, self.ldm, self.store = settings, ldm, store
+        self.settings, self.ldm = settings, ldm
+        self._present = store.present()
         self.missing_prompts: list[str] = []
         self._prompts: set[str] = set()
         self._needed = dict.fromkeys(KINDS, 0)
@@ -82,7 +83,7 @@ class Ledger:
 
     def _count(self, kind: str, key: Key, size: int, tensors: int = 1) -> bool:
         self._needed[kind] += 1
-        if self.store.is_whole(digest(key)):
+        if self._present(digest(key)):
             return False
         self._missing[kind] += 1
         header = _HEADER + len(json.dumps(canonical(key))) + _ENTRY * tensors

@@ -12,7 +12,7 @@ from ldznet_cli.features.source import FeatureItem, SampleFeatures
 from ldznet_cli.features.unit import BATCH, Request, Unit, unit_of
 from ldznet_cli.ldm.frozen import FrozenLDM
 from ldznet_cli.ldm.noise import DrawPolicy
-from ldznet_cli.samples.images import Geometry, ImageRef, read_image, sha256_of, to_tensor
+from ldznet_cli.samples.images import Geometry, ImageRef, identity_of, read_view, to_tensor
 from ldznet_cli.tensors import Pixels
 
 _PROMPTS = 64  # text states kept in memory: 15 MB of Stable Diffusion's
@@ -45,8 +45,8 @@ class LiveFeatures:
 
         Raises ImageError for an unreadable image, PromptError for an empty or too long phrase.
         """
-        unit = unit_of(image, sha256_of(image.path), items, self.policy)
-        return self.of_pixels(to_tensor(read_image(image.path), self.geometry), unit, items)
+        unit = unit_of(image, identity_of(image), items, self.policy)
+        return self.of_pixels(to_tensor(read_view(image), self.geometry), unit, items)
 
     def of_pixels(self, pixels: Pixels, unit: Unit, items: Sequence[FeatureItem]) -> list[SampleFeatures]:
         """As `features`, of an image already read: (1, 3, H, W) in [-1, 1]."""

@@ -5,8 +5,8 @@ A manifest holds no name, path or time, so that the same work gives the same fil
     format        "ldznet.cache/1"
     settings      everything that decides the values (features/key.py: FeatureSettings)
     draws         how many draws each phrase has: 0 … draws - 1
-    items         for each image, by the SHA-256 of its bytes: its phrases
-    objects       how many objects those need
+    items         for each image, by the SHA-256 of its bytes, and for each view of one, by its identity: its phrases
+    views         how views were drawn (samples/view.py: ViewPolicy); not there where images were cached whole alone
     arithmetic    batch, threads and processor of the run that wrote the manifest
     versions      of this package and of what computes
 
@@ -16,20 +16,25 @@ Its file name is the digest of settings, draws and items alone: who did the work
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ldznet_cli.errors import CacheError
-from ldznet_cli.features.key import FeatureSettings, digest
-from ldznet_cli.features.store import write_whole
+from ldznet_cli.features.key import FeatureSettings, Key, digest
+from ldznet_cli.features.place import Entry, Place, place_of
+from ldznet_cli.features.source import FeatureItem
+from ldznet_cli.features.unit import Unit, unit_of
 from ldznet_cli.ldm.digests import LdmDigests
 from ldznet_cli.ldm.noise import DrawPolicy
-from ldznet_cli.samples.images import Geometry
+from ldznet_cli.samples.geometry import Geometry
+from ldznet_cli.samples.listing import ImageRef
+from ldznet_cli.samples.view import ViewPolicy
 
 FORMAT = "ldznet.cache/1"
 FOLDER = "manifests"
+_ABOUT = ("arithmetic", "versions")
 
 
 @dataclass(frozen=True)
@@ -40,27 +45,46 @@ class Manifest:
     draws: int
     items: Mapping[str, Sequence[str]]
     about: Mapping[str, Any] = field(default_factory=dict)
+    views: ViewPolicy | None = None
 
     @property
     def name(self) -> str:
         """The digest of what the run was asked for."""
         return digest(self._asked())
 
-    def path(self, cache: Path) -> Path:
-        """Where it lies in `cache`, or would lie."""
-        return cache / FOLDER / f"{self.name}.json"
+    @property
+    def file(self) -> str:
+        """Where it lies in its cache, or would lie."""
+        return f"{FOLDER}/{self.name}.json"
 
-    def write(self, cache: Path) -> Path:
-        """Write it into `cache`, unless it is there."""
-        path = self.path(cache)
-        if not path.exists():
+    def write(self, cache: Path | str | Place) -> str:
+        """Write it into `cache`, unless it is there; returns where that is."""
+        place = place_of(cache)
+        try:
+            place.size(self.file)
+        except FileNotFoundError:
             text = json.dumps({"format": FORMAT, **self._asked(), **self.about}, indent=1, sort_keys=True)
-            write_whole(path, (text + "\n").encode())
-        return path
+            place.write(self.file, (text + "\n").encode())
+        return place.shown(self.file)
+
+    def unit(self, sha256: str, image: ImageRef | None = None) -> Unit:
+        """All that the run asked about one of its images; where its file lies is nowhere written."""
+        items = [FeatureItem(phrase, draw) for phrase in self.items[sha256] for draw in range(self.draws)]
+        return unit_of(image or ImageRef(Path(), ""), sha256, items, self.settings.policy)
+
+    def all_keys(self) -> Iterator[Key]:
+        """The key of every object that it names; those of prompts come as often as prompts are asked."""
+        for sha256 in self.items:
+            yield self.settings.z_key(sha256)
+            for request in self.unit(sha256).requests:
+                yield self.settings.text_key(request.prompt)
+                if self.settings.blocks:
+                    yield self.settings.features_key(sha256, request.prompt, request.draw)
 
     def _asked(self) -> dict[str, Any]:
         items = {image: list(phrases) for image, phrases in self.items.items()}
-        return {"settings": to_json(self.settings), "draws": self.draws, "items": items}
+        views = {"views": asdict(self.views)} if self.views else {}
+        return {"settings": to_json(self.settings), "draws": self.draws, "items": items, **views}
 
 
 def to_json(settings: FeatureSettings) -> dict[str, Any]:
@@ -76,31 +100,50 @@ def from_json(value: Mapping[str, Any]) -> FeatureSettings:
     return FeatureSettings(**{**value, **parts, "policy": policy, "blocks": tuple(value["blocks"])})
 
 
-def read_manifests(cache: Path) -> list[Manifest]:
+def manifest_files(cache: Path | str | Place) -> list[Entry]:
+    """The files of a cache's manifests, the newest first."""
+    entries = [entry for entry in place_of(cache).entries(FOLDER) if entry.name.endswith(".json")]
+    return sorted(entries, key=lambda entry: (entry.modified, entry.name), reverse=True)
+
+
+def read_manifests(cache: Path | str | Place) -> list[Manifest]:
     """The manifests of a cache, the newest first.
 
     Raises CacheError when there is none, or one cannot be read.
     """
-    dated = sorted(
-        ((path.stat().st_mtime, path.name, path) for path in (cache / FOLDER).glob("*.json")), reverse=True
-    )
-    if not dated:
-        what = "holds no finished run" if cache.is_dir() else "is not there"
+    place = place_of(cache)
+    files = manifest_files(place)
+    if not files:
+        what = "holds no finished run" if place.exists() else "is not there"
+        shown = place.shown()
         raise CacheError(
-            f"the cache {cache} {what}; `ldznet cache-features … --cache {cache}` makes or finishes it"
+            f"the cache {shown} {what}; `ldznet cache-features … --cache {shown}` makes or finishes it"
         )
-    return [_read(path) for _, _, path in dated]
+    return [read_manifest(place, entry.name) for entry in files]
 
 
-def _read(path: Path) -> Manifest:
+def joined(manifest: Manifest, others: Iterable[Manifest]) -> Manifest:
+    """A run together with all that were made with its settings, draws and views, such as the other shards."""
+    items: dict[str, set[str]] = {}
+    for other in others:
+        if (other.settings, other.draws, other.views) == (manifest.settings, manifest.draws, manifest.views):
+            for image, phrases in other.items.items():
+                items.setdefault(image, set()).update(phrases)
+    return replace(manifest, items={image: sorted(phrases) for image, phrases in sorted(items.items())})
+
+
+def read_manifest(place: Place, file: str) -> Manifest:
+    """One of them. Raises CacheError when it cannot be read."""
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(place.read(file).decode("utf-8"))
         if value["format"] != FORMAT:
             raise ValueError(f"it is a {value['format']}, not a {FORMAT}")
-        found = Manifest(from_json(value["settings"]), value["draws"], value["items"])
-        if found.name != path.stem:
+        about = {name: value[name] for name in _ABOUT if name in value}
+        views = ViewPolicy(**value["views"]) if "views" in value else None
+        found = Manifest(from_json(value["settings"]), value["draws"], value["items"], about, views)
+        if found.file != file:
             raise ValueError("it has changed since it was written")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         advice = "delete it and run `ldznet cache-features` again, which makes nothing twice"
-        raise CacheError(f"the manifest {path} cannot be read ({error}); {advice}") from error
+        raise CacheError(f"the manifest {place.shown(file)} cannot be read ({error}); {advice}") from error
     return found

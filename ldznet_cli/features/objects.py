@@ -27,7 +27,7 @@ from ldznet_cli.features.key import Key
 FORMAT = "ldznet.object/1"
 _ENTRY = "ldznet"
 _LENGTH = 8  # bytes of the little-endian number in front that says how long the header is
-_LONGEST_HEADER = 1 << 20
+LONGEST_HEADER = 1 << 20
 _ALIGNMENT = 8  # of the data, so that any dtype can be read in place
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I8": torch.int8}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
@@ -70,12 +70,20 @@ def header_of(start: bytes | bytearray) -> tuple[int, dict[str, Any]]:
     Raises ValueError when there is no whole header.
     """
     length = int.from_bytes(start[:_LENGTH], "little")
-    if len(start) < _LENGTH or length > _LONGEST_HEADER or len(start) < _LENGTH + length:
+    if len(start) < _LENGTH or length > LONGEST_HEADER or len(start) < _LENGTH + length:
         raise ValueError("its header is cut off")
     header = json.loads(start[_LENGTH : _LENGTH + length])
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
         raise ValueError("its header is not one of ours")
     return _LENGTH + length, header
+
+
+def about_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What the metadata of a header say. Raises ValueError when they are not ours."""
+    about = json.loads(str(header["__metadata__"].get(_ENTRY)))
+    if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("key"), dict):
+        raise ValueError(f"it is not a {FORMAT}")
+    return about
 
 
 def size_of(begin: int, header: Mapping[str, Any]) -> int:
@@ -94,9 +102,7 @@ def from_bytes(data: bytearray) -> CachedObject:
     begin, header = header_of(data)
     if len(data) != size_of(begin, header):
         raise ValueError(f"it has {len(data)} bytes, its header says {size_of(begin, header)}")
-    about = json.loads(str(header["__metadata__"].get(_ENTRY)))
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise ValueError(f"it is not a {FORMAT}")
+    about = about_of(header)
     check = about.pop("checksum", None)
     table = dict(_entries(header))
     if check != keys.checksum({**about, "tensors": table}, memoryview(data)[begin:]):

@@ -28,8 +28,9 @@ class Overlap(Generic[Item, Loaded, Part, Saved]):
     """`load` in threads, `compute` in the caller's thread, `save` in other threads.
 
     `compute` yields the parts of what it was given one by one, `save` tells what came of it. `ahead` items at most lie
-    loaded; `behind` parts at most are computed and not yet saved, which is what a kill can cost. `waited` counts the
-    seconds that computing stood still for want of input, or because nothing more could be put down.
+    loaded. While one is computed only the one before it may still be in saving, and `behind` parts at most: so a kill
+    costs what is just being computed, and what of the item before is not on the disk. `waited` counts the seconds that
+    computing stood still for want of input, or because nothing more could be put down.
     """
 
     load: Callable[[Item], Loaded]
@@ -47,15 +48,16 @@ class Overlap(Generic[Item, Loaded, Part, Saved]):
         """
         reader, writer = ThreadPoolExecutor(READERS, "load"), ThreadPoolExecutor(WRITERS, "save")
         slots = BoundedSemaphore(self.behind)
-        saving: deque[tuple[Loaded, list[Future[Saved]]]] = deque()
+        before: tuple[Loaded, list[Future[Saved]]] | None = None
         try:
             for loading in loading_ahead(reader, self.load, items, self.ahead):
                 loaded = self._wait(loading.result)
-                saving.append((loaded, [self._save(writer, slots, part) for part in self.compute(loaded)]))
-                while saving and (len(saving) > self.behind or all(write.done() for write in saving[0][1])):
-                    yield _finished(*saving.popleft())
-            while saving:
-                yield _finished(*saving.popleft())
+                saving = [self._save(writer, slots, part) for part in self.compute(loaded)]
+                if before is not None:
+                    yield before[0], self._wait_for(before[1])
+                before = loaded, saving
+            if before is not None:
+                yield before[0], self._wait_for(before[1])
         finally:
             reader.shutdown(wait=True, cancel_futures=True)
             writer.shutdown(wait=True, cancel_futures=True)
@@ -65,6 +67,9 @@ class Overlap(Generic[Item, Loaded, Part, Saved]):
         future = writer.submit(self.save, part)
         future.add_done_callback(lambda _: slots.release())
         return future
+
+    def _wait_for(self, writes: list[Future[Saved]]) -> list[Saved]:
+        return [self._wait(write.result) for write in writes]
 
     def _wait(self, ready: Callable[[], Value]) -> Value:
         began = time.perf_counter()
@@ -84,7 +89,3 @@ def loading_ahead(
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
-
-
-def _finished(loaded: Loaded, writes: list[Future[Saved]]) -> tuple[Loaded, list[Saved]]:
-    return loaded, [write.result() for write in writes]

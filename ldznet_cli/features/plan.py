@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from ldznet_cli.features.key import FeatureSettings
 from ldznet_cli.features.ledger import Count, Ledger
 from ldznet_cli.features.overlap import READERS, loading_ahead
 from ldznet_cli.features.shapes import grid_of
+from ldznet_cli.features.shard import WHOLE, Shard
 from ldznet_cli.features.source import FeatureItem
 from ldznet_cli.features.store import Store
 from ldznet_cli.features.unit import Unit, unit_of
 from ldznet_cli.ldm.frozen import FrozenLDM
-from ldznet_cli.samples.images import ImageRef, image_size, sha256_of
+from ldznet_cli.samples.images import ImageRef, identity_of, image_size
+from ldznet_cli.samples.view import ViewPolicy
 
 _AHEAD = 64  # images
 _TOKENISED = 1_000  # prompts at a time
@@ -34,7 +37,8 @@ class Failure:
 class Plan:
     """`todo` are the units of which something is missing, `prompts` those whose text states are; `counts` by kind.
 
-    `items` is what the manifest will list: for each image, by the SHA-256 of its bytes, its phrases.
+    `items` is what the manifest will list: for each image, by the SHA-256 of its bytes, its phrases. `free_bytes` is
+    None where nobody says how much room there is.
     """
 
     settings: FeatureSettings
@@ -44,7 +48,9 @@ class Plan:
     prompts: tuple[str, ...]
     counts: Mapping[str, Count]
     failures: tuple[Failure, ...]
-    free_bytes: int
+    free_bytes: int | None
+    shard: Shard = WHOLE
+    views: ViewPolicy | None = None
 
     @property
     def missing(self) -> int:
@@ -58,7 +64,7 @@ class Plan:
 
     def require_room(self) -> None:
         """Raises DiskFull when the disk cannot hold what is to be written."""
-        if self.bytes_to_write > self.free_bytes:
+        if self.free_bytes is not None and self.bytes_to_write > self.free_bytes:
             needed, free = (f"{count / 1e9:.3g} GB" for count in (self.bytes_to_write, self.free_bytes))
             advice = "choose another --cache, fewer --blocks or --draws, or a smaller --storage-dtype"
             raise DiskFull(f"the cache needs {needed} more and the disk has {free} free: {advice}")
@@ -93,13 +99,17 @@ def plan_cache(
     store: Store,
     *,
     draws: int = 1,
+    shard: Shard = WHOLE,
+    views: ViewPolicy | None = None,
 ) -> Plan:
     """What caching these phrases of these images will take. Reads every image file once, decodes none.
 
-    Images of the same content are one image; an image named more than once has the phrases of all its mentions.
-    Raises PromptError for an empty or too long phrase; an unreadable image is a Failure of the plan.
+    Images of the same content are one image; an image named more than once has the phrases of all its mentions. With
+    `shard` only its images, and the text states of their prompts. `views` says how those among the requests were
+    drawn that are views, for the manifest. Raises PromptError for an empty or too long phrase;
+    an unreadable image is a Failure of the plan.
     """
-    phrases, refs, grids, failures = _by_content(requests, ldm, settings)
+    phrases, refs, grids, failures = _by_content(requests, ldm, settings, shard)
     ledger = Ledger(settings, ldm, store)
     units = []
     for sha256, image in refs.items():
@@ -109,14 +119,18 @@ def plan_cache(
     listed = {unit.sha256: tuple(sorted({r.item.phrase for r in unit.requests})) for unit in units}
     prompts = tuple(ledger.missing_prompts)
     _require_short(ldm, prompts)
-    return Plan(settings, draws, listed, todo, prompts, ledger.counts, tuple(failures), store.free_bytes())
+    counts, free = ledger.counts, store.free_bytes()
+    return Plan(settings, draws, listed, todo, prompts, counts, tuple(failures), free, shard, views)
 
 
 Contents = tuple[dict[str, list[str]], dict[str, ImageRef], dict[str, tuple[int, int]], list[Failure]]
 
 
 def _by_content(
-    requests: Iterable[tuple[ImageRef, Sequence[str]]], ldm: FrozenLDM, settings: FeatureSettings
+    requests: Iterable[tuple[ImageRef, Sequence[str]]],
+    ldm: FrozenLDM,
+    settings: FeatureSettings,
+    shard: Shard,
 ) -> Contents:
     """By SHA-256: phrases, the first image of that content, its latent grid; and what cannot be read."""
     phrases: dict[str, list[str]] = {}
@@ -128,22 +142,26 @@ def _by_content(
         asked.setdefault(image, []).extend(more)
     with ThreadPoolExecutor(READERS) as readers:
         for image, finding in zip(asked, loading_ahead(readers, _identify, asked, _AHEAD), strict=True):
-            found = finding.result()
-            if isinstance(found, Failure):
-                failures.append(found)
+            sha256, size = finding.result()
+            if not shard.holds(sha256):
                 continue
-            sha256, width, height = found
+            if isinstance(size, Failure):
+                failures.append(size)
+                continue
             refs.setdefault(sha256, image)
-            grids.setdefault(sha256, grid_of(ldm, settings.geometry, width, height))
+            grids.setdefault(sha256, grid_of(ldm, settings.geometry, *size))
             phrases.setdefault(sha256, []).extend(asked[image])
     return phrases, refs, grids, failures
 
 
-def _identify(image: ImageRef) -> tuple[str, int, int] | Failure:
+def _identify(image: ImageRef) -> tuple[str, tuple[int, int] | Failure]:
+    """(SHA-256, (width, height) or why it has none); the SHA-256 of a file that is not there is its path's."""
+    sha256 = hashlib.sha256(str(image.path).encode()).hexdigest()
     try:
-        return sha256_of(image.path), *image_size(image.path)
+        sha256 = identity_of(image)
+        return sha256, image.view.size(*image_size(image.path))
     except ImageError as error:
-        return Failure(image, str(error))
+        return sha256, Failure(image, str(error))
 
 
 def _require_short(ldm: FrozenLDM, prompts: Sequence[str]) -> None:

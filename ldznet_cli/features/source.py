@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ldznet_cli.ldm.noise import DrawPolicy
-from ldznet_cli.samples.images import ImageRef, sha256_of
+from ldznet_cli.samples.images import ImageRef, identity_of
 from ldznet_cli.samples.templates import clean_phrase, prompt_of
 
 
@@ -68,7 +68,7 @@ class RandomFeatures:
     policy: DrawPolicy = field(default_factory=DrawPolicy)
 
     def features(self, image: ImageRef, items: Sequence[FeatureItem]) -> list[SampleFeatures]:
-        sha256 = sha256_of(image.path)
+        sha256 = identity_of(image)
         return [self._sample(sha256, item.clean()) for item in items]
 
     def _sample(self, sha256: str, item: FeatureItem) -> SampleFeatures:

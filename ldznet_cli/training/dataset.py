@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,11 +15,15 @@ from torch.utils.data import Dataset
 
 from ldznet_cli.features.source import FeatureItem, FeatureSource
 from ldznet_cli.samples.geometry import Geometry, to_pixels
-from ldznet_cli.samples.images import read_image
+from ldznet_cli.samples.images import read_view, sha256_of
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.masks import resize_mask
 from ldznet_cli.samples.sample import Sample
+from ldznet_cli.samples.view import ViewPolicy
 from ldznet_cli.training.order import BatchOrder, Share, generator
+
+SQUARE = (512, 512)
+"""(width, height) that stands for all squares: the network's grid for them is one."""
 
 
 @dataclass
@@ -49,7 +55,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Question:
-    """A phrase put to an image: `sample` is None when the phrase names something absent."""
+    """A phrase put to (a view of) an image: `sample` is None when the phrase names something absent.
+
+    `size` is the (width, height) of what is seen.
+    """
 
     image: ImageRef
     size: tuple[int, int]
@@ -96,13 +105,13 @@ class Reader:
         )
 
     def _pixels(self, question: Question) -> Tensor:
-        return torch.from_numpy(to_pixels(read_image(question.image.path), self.geometry))
+        return torch.from_numpy(to_pixels(read_view(question.image), self.geometry))
 
     def _target(self, question: Question) -> Tensor:
         width, height = self.grid(question)
         if question.sample is None:
             return torch.zeros(1, height, width)
-        mask = resize_mask(question.sample.mask(), width, height)
+        mask = resize_mask(question.image.view.of_mask(question.sample.mask()), width, height)
         return torch.from_numpy(mask.astype(np.float32))[None]
 
 
@@ -111,7 +120,7 @@ class TrainingSet(Dataset[Batch]):
 
     A step's batch comes in as many passes as `share` says, numbered through: step * passes + pass. `absent` gives the
     phrases of each image that may be used as negatives; `draws` is how many noise draws a cache holds, None when
-    every draw can be had (live features).
+    every draw can be had (live features). With `views` each sample is seen in one of them.
     """
 
     def __init__(
@@ -124,11 +133,15 @@ class TrainingSet(Dataset[Batch]):
         negatives: float = 0.0,
         absent: Mapping[ImageRef, Sequence[str]] | None = None,
         draws: int | None = None,
+        views: ViewPolicy | None = None,
     ) -> None:
         self.samples = [sample for sample in samples if not sample.absent]
         self.reader, self.seed = reader, seed
         self.negatives, self.absent, self.draws = negatives, absent or {}, draws
-        grids = [reader.geometry.network_size(sample.width, sample.height) for sample in self.samples]
+        self.views = views
+        cropped = views is not None and views.crop is not None
+        sizes = [SQUARE if cropped else (sample.width, sample.height) for sample in self.samples]
+        grids = [reader.geometry.network_size(*size) for size in sizes]
         self.order = BatchOrder(grids, batch, seed)
         self.share = Share()
 
@@ -150,12 +163,26 @@ class TrainingSet(Dataset[Batch]):
         random = generator(self.seed, "sample", epoch, index)
         draw = int(random.integers(self.draws if self.draws is not None else 2**31))
         absent = self.absent.get(sample.image, ())
-        if absent and random.random() < self.negatives:
-            return question(sample, absent[int(random.integers(len(absent)))]), draw
-        return question(sample), draw
+        negative = bool(absent) and random.random() < self.negatives
+        asked = question(sample, absent[int(random.integers(len(absent)))] if negative else None)
+        return self._seen(asked, random) if self.views else asked, draw
+
+    def _seen(self, asked: Question, random: np.random.Generator) -> Question:
+        """The question put to one of its image's views."""
+        assert self.views is not None
+        index = 1 + int(random.integers(self.views.count if self.views.count is not None else 2**31))
+        mask = asked.sample.mask() if asked.sample else None
+        view = self.views.of(_sha256(asked.image.path), asked.phrase, index, asked.size, mask)
+        image = replace(asked.image, view=view)
+        return Question(image, view.size(*asked.size), view.of_phrase(asked.phrase), asked.sample)
 
 
 def question(sample: Sample, absent: str | None = None) -> Question:
     """The question that `sample` answers, or another phrase put to its image, which is absent there."""
     size = (sample.width, sample.height)
     return Question(sample.image, size, absent or sample.phrase, None if absent else sample)
+
+
+@lru_cache(maxsize=100_000)
+def _sha256(path: Path) -> str:
+    return sha256_of(path)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
-from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ldznet_cli.errors import LdznetError
-from ldznet_cli.nets.transformer import SpatialTransformer, use_plain_attention
+from ldznet_cli.nets.recompute import recompute_activations
+from ldznet_cli.nets.transformer import use_plain_attention
 from ldznet_cli.training import checkpoint, processes
 from ldznet_cli.training.checkpoint import Progress
 from ldznet_cli.training.config import TrainConfig
@@ -92,10 +90,3 @@ class Learner:
         progress = checkpoint.load(folder, self.net, self.ema, self.optimizer)
         self.scaler.load_state_dict(progress.scaler)
         return progress
-
-
-def recompute_activations(net: nn.Module) -> None:
-    """Let res-blocks and spatial transformers keep only their inputs, and compute the rest again on the way back."""
-    blocks: list[Any] = [m for m in net.modules() if isinstance(m, ResnetBlock2D | SpatialTransformer)]
-    for block in blocks:
-        block.forward = partial(torch.utils.checkpoint.checkpoint, block.forward, use_reentrant=False)

@@ -22,6 +22,7 @@ from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.samples.geometry import Geometry
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.sample import Sample
+from ldznet_cli.samples.view import ViewPolicy
 from ldznet_cli.training import checkpoint, processes
 from ldznet_cli.training.config import TrainConfig
 from ldznet_cli.training.dataset import Reader, TrainingSet
@@ -38,7 +39,8 @@ class Material:
     """What is learned from: samples, where their features come from, and the LDM behind those.
 
     `validation` is None when a share of the training images is to be held out. `draws` is how many noise draws
-    the features have, None without limit; `absent` the phrases that may serve as negatives.
+    the features have, None without limit; `absent` the phrases that may serve as negatives; `views` what samples
+    are seen in.
     """
 
     samples: SampleSet
@@ -50,6 +52,7 @@ class Material:
     features: Mapping[str, Any]
     validation: SampleSet | None = None
     draws: int | None = None
+    views: ViewPolicy | None = None
     absent: Mapping[ImageRef, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -79,6 +82,7 @@ class Plan:
             "geometry": asdict(material.geometry),
             "timesteps": list(material.timesteps),
             "draws": material.draws,
+            "views": asdict(material.views) if material.views else None,
             **material.features,
         }
 
@@ -96,6 +100,7 @@ class Plan:
             negatives=self.config.negatives,
             absent=self.material.absent,
             draws=self.material.draws,
+            views=self.material.views,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from ldznet_cli.cli import main
+from ldznet_cli.cli import cache_report, main
 from ldznet_cli.features import CachedFeatures, FeatureItem, Store
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
 from ldznet_cli.samples.images import Geometry, ImageRef
@@ -191,6 +193,13 @@ def test_settings_from_the_file(place: Path, run: Any, tiny_ldm: Path) -> None:
         (["--gt", "nothing.json"], 4, "has no annotation with a phrase"),
         (["--gt", "outside.json"], 1, "outside"),
         (["images", "--prompt", "lamp", "--cache", "gt.json"], 1, "gt.json"),
+        (["images", "--prompt", "lamp", "--shard", "0/4"], 2, "--shard '0/4': expected I/N"),
+        (["images", "--prompt", "lamp", "--retry-failed"], 4, "nothing has failed in ldznet-cache"),
+        (["images", "--prompt", "lamp", "--address", "auto"], 2, "--address belongs to --engine ray"),
+        (["images", "--prompt", "lamp", "--workers", "2"], 2, "--workers belongs to --engine ray"),
+        (["images", "--prompt", "lamp", "--gpus-per-worker", "0"], 2, "--gpus-per-worker belongs to"),
+        (["images", "--prompt", "lamp", "--threads-per-worker", "1"], 2, "--threads-per-worker belongs to"),
+        (["images", "--prompt", "lamp", "--engine", "ray", "--threads", "1"], 2, "--threads belongs to"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_no_cache(
@@ -235,6 +244,61 @@ def test_unreadable_images_fail_alone(place: Path, run: Any) -> None:
         Path(json.loads(line)["image"]).unlink()
     assert run("images", "--prompt", "lamp")[0] == 0
     assert not Path("ldznet-cache/failed.jsonl").exists()
+
+
+def test_shards_have_a_part_each_and_a_list_of_failures_each(place: Path, run: Any) -> None:
+    (place / "images" / "bad.png").write_bytes(b"not an image")
+    found = [run("images", "--prompt", "lamp", "--shard", f"{number}/2") for number in (1, 2)]
+    assert sorted(code for code, _, _ in found) == [0, 3]
+    [listed] = Path("ldznet-cache").glob("failed*")
+    number = 1 + [code for code, _, _ in found].index(3)
+    assert listed.name == f"failed.{number}-of-2.jsonl"
+    assert f"see {listed}; the others are done" in found[number - 1][2]
+    (place / "images" / "bad.png").unlink()
+    code, _, err = run("images", "--prompt", "lamp")
+    assert (code, "nothing to do" in err) == (0, True)
+    cached = CachedFeatures.open(Path("ldznet-cache"))
+    assert all(cached.phrases(ImageRef(path, path.name)) == ("lamp",) for path in Path("images").iterdir())
+
+
+def test_a_cluster_that_is_not_there(place: Path, run: Any) -> None:
+    code, out, err = run("images", "--prompt", "lamp", "--engine", "ray", "--address", "127.0.0.1:1")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith("ldznet: error: no Ray cluster at 127.0.0.1:1: ")
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(
+    place: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FrozenLDM.features
+
+    def small(self: FrozenLDM, z: Any, *rest: Any) -> Any:
+        if len(z) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return original(self, z, *rest)
+
+    monkeypatch.setattr(FrozenLDM, "features", small)
+    code, _, err = run("images", "--prompt", "lamp", "--draws", "5", "--batch", "8")
+    assert code == 0
+    warnings = [line for line in err.splitlines() if "warning" in line]
+    assert warnings == [
+        "ldznet: warning: out of memory: from here on batches of 2; each object says what made it"
+    ]
+    cached = CachedFeatures.open(Path("ldznet-cache"))
+    unit = cached.manifest.unit(next(iter(cached.manifest.items)))
+    request = unit.requests[0]
+    key = cached.settings.features_key(unit.sha256, request.prompt, request.draw)
+    assert Store("ldznet-cache").read(key).made["batch"] == 2
+
+
+def test_the_time_that_is_left_is_told_after_the_first_images(
+    place: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_report, "_FIRST", 0.0)
+    monkeypatch.setattr(cache_report, "_LONG", 0.0)
+    _, _, err = run("images", "--prompt", "lamp", "--draws", "4")
+    [line] = [line for line in err.splitlines() if line.endswith(" left")]
+    assert re.fullmatch(r"ldznet: [0-9]+/[0-9]+ objects, [0-9.e+]+/s, [0-9]+:[0-9]{2} left", line)
 
 
 def test_no_room_is_said_before_any_work(place: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +359,7 @@ def test_ctrl_c_for_real(place: Path, run: Any, tiny_ldm: Path) -> None:
     line = told.read_text().splitlines()[-1]
     assert line.startswith("ldznet: error: interrupted; ")
     assert line.endswith("in stopped, all of them whole: the same command makes the rest")
-    assert not list(store.root.rglob("*.tmp"))
+    assert not list(store.root.rglob("*.part"))
     assert not (store.root / "manifests").exists()
     kept = list(store.names())
     assert all(store.is_whole(name) for name in kept)

@@ -6,13 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from ldznet_cli.cli import main
+from ldznet_cli.features import CachedFeatures, FeatureItem, LiveFeatures
+from ldznet_cli.ldm import FrozenLDM
 from ldznet_cli.nets import load_net, read_info
+from ldznet_cli.samples.coco import load_coco
+from ldznet_cli.samples.images import sha256_of
+from ldznet_cli.samples.view import ViewPolicy
 from tests.training.world import squares
 
 SMALL = ["--head-width", "2", "--batch", "4", "--steps", "3", "--preset", "miniature", "--device", "cpu"]
@@ -189,3 +195,52 @@ def test_tensorboard_files_lie_in_the_run(gt, cache, tiny_ldm, tmp_path):
     run = tmp_path / "run"
     assert train(gt, tiny_ldm, "--cache", cache, "--net", "znet", "--out", run, "--track", "tensorboard") == 0
     assert list((run / "tensorboard").glob("events.*"))
+
+
+def test_views_train_from_the_cache_as_they_do_live(gt, tiny_ldm, tmp_path):
+    """Squares and mirrored images: the same ones, with the same features, whether they were cached or not."""
+    views = ["--crop", "0.6", "--flip"]
+    options = ["--gt", str(gt), "--ldm", str(tiny_ldm), "--size", "64", "--device", "cpu", "--seed", "3"]
+    storage = ["--storage-dtype", "float32", "--batch", "1"]
+    cache = tmp_path / "cache"
+    assert main(["cache-features", *options, *storage, "--views", "2", *views, "--cache", str(cache)]) == 0
+    cached = CachedFeatures.from_manifest(cache)
+    policy = cached.manifest.views
+    assert policy == ViewPolicy(0.6, True, 3, 2)
+    ldm = FrozenLDM.load(tiny_ldm)
+    live = LiveFeatures(ldm, cached.settings.geometry, cached.settings.policy, batch=1)
+    found = set()
+    for sample in load_coco(gt).samples:
+        mask = None if sample.absent else sample.mask()
+        size = (sample.width, sample.height)
+        for index in (1, 2):
+            view = policy.of(sha256_of(sample.image.path), sample.phrase, index, size, mask)
+            found.add(view)
+            image = replace(sample.image, view=view)
+            item = [FeatureItem(view.of_phrase(sample.phrase))]
+            kept, made = cached.features(image, item)[0], live.features(image, item)[0]
+            assert torch.equal(kept.z, made.z)
+            assert all(torch.equal(kept.blocks[block], made.blocks[block]) for block in made.blocks)
+    assert len({view.flip for view in found}) == 2
+    run = ["--cache", cache, "--net", "ldznet", "--seed", "3"]
+    assert train(gt, tiny_ldm, *run, "--out", tmp_path / "run") == 0
+    settings = json.loads((tmp_path / "run" / "training.json").read_text())["settings"]
+    assert settings["views"] == {"crop": 0.6, "flip": True, "seed": 3, "count": 2}
+
+
+def test_views_that_do_not_fit_the_cache_are_refused(gt, cache, tiny_ldm, tmp_path, capsys):
+    run = ["--cache", cache, "--net", "znet", "--out", tmp_path / "run"]
+    assert train(gt, tiny_ldm, *run, "--crop", "0.5") == 2
+    assert "the views in the cache" in capsys.readouterr().err
+    told = ["cache-features", "--gt", str(gt), "--ldm", str(tiny_ldm), "--cache", str(tmp_path / "c")]
+    assert main([*told, "--views", "2"]) == 2
+    assert "--crop and --flip" in capsys.readouterr().err
+    assert main([*told, "--crop", "7", "--views", "2"]) == 2
+    assert "a share in (0, 1], found 7" in capsys.readouterr().err
+
+
+def test_live_training_on_views(gt, tiny_ldm, tmp_path):
+    live = ["--size", "64", "--net", "rgbnet", "--crop", "1", "--out", tmp_path / "run"]
+    assert train(gt, tiny_ldm, *live) == 0
+    settings = json.loads((tmp_path / "run" / "training.json").read_text())["settings"]
+    assert settings["views"] == {"crop": 1.0, "flip": False, "seed": 0, "count": None}

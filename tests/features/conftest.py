@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +79,41 @@ class World:
 @pytest.fixture
 def world(ldm: FrozenLDM, images: list[ImageRef]) -> World:
     return World(ldm, images)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cache that was filled in float32, two draws of each phrase, and where a copy of it may be spoilt."""
+
+    world: World
+    pristine: Path
+    cache: Path
+
+    @property
+    def store(self) -> Store:
+        return Store(self.cache)
+
+    def of_kind(self, kind: str) -> list[Path]:
+        """The files of all objects of a kind."""
+        return [self.store.path_of(name) for name in self.store.names() if self.store.kind_of(name) == kind]
+
+
+@pytest.fixture(scope="session")
+def filled(ldm: FrozenLDM, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path]:
+    """Two images of their own in a cache. Not to be written to."""
+    folder = tmp_path_factory.mktemp("filled")
+    for number, (width, height) in enumerate([(96, 96), (120, 80)]):
+        draw_image(folder / f"{number}.png", number, width, height)
+    world = World(ldm, list_images([folder]))
+    world.fill(folder / "cache", batch=4)
+    return world, folder / "cache"
+
+
+@pytest.fixture
+def finished(filled: tuple[World, Path], tmp_path: Path) -> Finished:
+    """A finished cache, to be spoilt."""
+    world, pristine = filled
+    return Finished(world, pristine, shutil.copytree(pristine, tmp_path / "finished"))
 
 
 @pytest.fixture

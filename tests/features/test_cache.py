@@ -60,7 +60,8 @@ def counting(monkeypatch: pytest.MonkeyPatch, *, stop_after: int | None = None) 
 def test_a_run_tells_what_it_does_and_makes_what_was_planned(world: World, tmp_path: Path) -> None:
     plan, store = world.plan(tmp_path / "cache"), Store(tmp_path / "cache")
     events = list(cache_features(plan, world.ldm, store, batch=4))
-    assert [event.prompt for event in events if isinstance(event, TextDone)] == list(plan.prompts)
+    texts = [prompt for event in events if isinstance(event, TextDone) for prompt in event.prompts]
+    assert texts == list(plan.prompts)
     assert [event.unit for event in events if isinstance(event, UnitDone)] == list(plan.todo)
     assert {event.objects for event in events if isinstance(event, UnitDone)} == {1 + 2 * len(PHRASES)}
     last = events[-1]
@@ -74,7 +75,7 @@ def test_a_run_tells_what_it_does_and_makes_what_was_planned(world: World, tmp_p
 def test_the_manifest_says_all_that_was_done(world: World, tmp_path: Path) -> None:
     done = world.fill(tmp_path / "cache", batch=4)
     assert done.manifest is not None
-    manifest = json.loads(done.manifest.read_text())
+    manifest = json.loads(Path(done.manifest).read_text())
     assert manifest["items"] == {sha256_of(image.path): sorted(PHRASES) for image in world.images}
     assert manifest["settings"]["digests"] == world.ldm.digests.to_dict()
     assert manifest["settings"]["policy"] == {"seed": 3, "timesteps": [300, 500], "template": None}
@@ -109,7 +110,7 @@ def test_interrupted_and_resumed_is_uninterrupted_to_the_last_byte(
         world.fill(tmp_path / "cache", batch=4)
     store = Store(tmp_path / "cache")
     assert all(store.is_whole(name) for name in store.names())
-    assert not list(store.root.rglob("*.tmp"))
+    assert not list(store.root.rglob("*.part"))
     assert not (store.root / "manifests").exists()
     assert 0 < len(list(store.names())) < len(list(Store(tmp_path / "whole").names()))
     with counting(monkeypatch) as calls:
@@ -312,7 +313,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_later(
     store = Store(tmp_path / "cache")
     assert len(list(store.names())) == 20
     assert all(store.is_whole(name) for name in store.names())
-    assert not list(store.root.rglob("*.tmp"))
+    assert not list(store.root.rglob("*.part"))
     world.fill(tmp_path / "cache")
     assert files(tmp_path / "cache") == files(tmp_path / "whole")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,11 @@ def test_the_checksum_can_be_computed_from_the_page_alone(count: int) -> None:
         page = np.frombuffer(body[start : start + 4096].ljust(4096, b"\0"), "<u8")
         hashed.update((sum(int(word) for word in page) % 2**64).to_bytes(8, "little"))
     assert hashed.hexdigest() == expected
+
+
+def test_the_measured_errors_are_those_recorded() -> None:
+    root = Path(__file__).parents[2]
+    storage = runpy.run_path(str(root / "benchmarks" / "storage.py"))
+    recorded = json.loads((root / "benchmarks" / "results" / "storage.json").read_text(encoding="utf-8"))
+    _, _, block = PAGE.partition("<!-- storage: `python benchmarks/storage.py --table` -->\n")
+    assert block.partition("\n<!-- /storage -->")[0] == storage["table"](recorded)

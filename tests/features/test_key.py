@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ldznet_cli.features.key import FeatureSettings, Key, canonical, checksum, digest
+from ldznet_cli.features.key import FeatureSettings, Key, canonical, checksum, digest, named_differences
 from ldznet_cli.ldm.digests import LdmDigests
 from ldznet_cli.ldm.noise import Draw, DrawPolicy
 from ldznet_cli.samples.geometry import Geometry
@@ -143,3 +143,10 @@ def test_checksum_sees_lost_and_moved_pages_length_and_header() -> None:
     seen = [b"", b"\0", bytes(4096), bytes(4097), first, first + second, second + first, first + bytes(4096)]
     assert len({checksum({}, data) for data in seen}) == len(seen)
     assert checksum({}, first) != checksum({"key": 1}, first)
+
+
+def test_keys_that_differ_say_in_what() -> None:
+    assert named_differences(text(), text()) == ""
+    assert named_differences(text(), {**text(), "prompt": "x", "more": 1}) == (
+        "its prompt is 'x', expected 'a lamp.', its more is 1, expected 'none'"
+    )

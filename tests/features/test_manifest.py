@@ -31,7 +31,7 @@ def test_settings_come_back_from_json() -> None:
 
 
 def test_a_manifest_comes_back(tmp_path: Path) -> None:
-    path = MANIFEST.write(tmp_path)
+    path = Path(MANIFEST.write(tmp_path))
     assert path == tmp_path / "manifests" / f"{MANIFEST.name}.json"
     [found] = read_manifests(tmp_path)
     assert (found.settings, found.draws) == (SETTINGS, 2)
@@ -52,7 +52,7 @@ def test_its_name_is_what_was_asked_for_not_who_did_it() -> None:
 
 
 def test_one_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    path = MANIFEST.write(tmp_path)
+    path = Path(MANIFEST.write(tmp_path))
     before = path.stat().st_mtime_ns, path.read_bytes()
     replace(MANIFEST, about={"arithmetic": {"threads": 9}}).write(tmp_path)
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
@@ -60,7 +60,7 @@ def test_one_that_is_there_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_newest_comes_first(tmp_path: Path) -> None:
     for age, draws in enumerate((4, 2, 3)):
-        path = replace(MANIFEST, draws=draws).write(tmp_path)
+        path = Path(replace(MANIFEST, draws=draws).write(tmp_path))
         os.utime(path, (1000 - age, 1000 - age))
     assert [manifest.draws for manifest in read_manifests(tmp_path)] == [4, 2, 3]
 
@@ -78,14 +78,14 @@ def test_without_any_it_says_how_to_make_one(tmp_path: Path, make: bool, message
     "text", ["", "{", "[]", "null", "{}", '{"format":"other/1"}', '{"format":"ldznet.cache/1","settings":[]}']
 )
 def test_what_is_no_manifest_is_refused_by_name(tmp_path: Path, text: str) -> None:
-    path = MANIFEST.write(tmp_path)
+    path = Path(MANIFEST.write(tmp_path))
     path.write_text(text)
     with pytest.raises(CacheError, match=f"{path} cannot be read"):
         read_manifests(tmp_path)
 
 
 def test_a_changed_manifest_is_refused(tmp_path: Path) -> None:
-    path = MANIFEST.write(tmp_path)
+    path = Path(MANIFEST.write(tmp_path))
     path.write_text(path.read_text().replace("lamp", "lump"))
     with pytest.raises(CacheError, match="it has changed since it was written"):
         read_manifests(tmp_path)

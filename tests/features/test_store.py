@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldznet_cli.errors import CacheError, DiskFull
+from ldznet_cli.errors import CacheError, DiskFull, LdznetError
 from ldznet_cli.features.key import digest
-from ldznet_cli.features.store import Store, write_whole
+from ldznet_cli.features.store import Store, file_of
 
 KEY = {"kind": "z", "image": "ab" * 32}
 Z = {"z": torch.arange(4 * 6 * 6, dtype=torch.float32).reshape(4, 6, 6)}
@@ -77,9 +77,9 @@ def test_a_full_disk_is_said_and_leaves_nothing_half(
     assert [file for file in store.root.rglob("*") if file.is_file()] == []
 
 
-def test_other_errors_of_the_system_are_left_as_they_are(store: Store) -> None:
+def test_a_file_where_the_cache_should_be(store: Store) -> None:
     store.root.write_text("a file where the cache should be")
-    with pytest.raises(OSError, match="Not a directory|File exists"):
+    with pytest.raises(LdznetError, match="cannot be written"):
         store.write(KEY, Z, {})
 
 
@@ -101,28 +101,35 @@ def test_files_are_as_readable_as_the_user_s_others(store: Store) -> None:
     assert store.path_of(digest(KEY)).stat().st_mode & 0o777 == 0o644
 
 
-def test_sweep_takes_away_what_dead_processes_left_and_nothing_else(store: Store, tmp_path: Path) -> None:
-    store.write(KEY, Z, {})
-    left = store.root / "objects" / "ab" / "left.safetensors"
+def test_sweep_takes_away_what_a_killed_writer_left(store: Store) -> None:
     if (child := os.fork()) == 0:
         os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
-        write_whole(left, b"half")
+        store.write(KEY, Z, {})
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    [dead] = left.parent.glob(".*.tmp")
-    living = dead.with_name(dead.name.replace(dead.name.split(".")[-3], str(os.getpid())))
-    living.write_bytes(b"")
-    elsewhere = dead.with_name(dead.name.replace(dead.name.split(".")[-4], "another-machine"))
-    elsewhere.write_bytes(b"")
-    foreign = store.root / ".notes.tmp"
-    foreign.write_bytes(b"")
+    assert len([file for file in store.root.rglob("*") if file.is_file()]) == 1
+    assert list(store.names()) == []
     assert store.sweep() == 1
-    assert not dead.exists()
-    assert living.exists()
-    assert elsewhere.exists()
-    assert foreign.exists()
-    assert store.is_whole(digest(KEY))
+    assert [file for file in store.root.rglob("*") if file.is_file()] == []
 
 
-def test_write_whole_makes_folders(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a" / "b.json", b"{}")
-    assert (tmp_path / "a" / "b.json").read_bytes() == b"{}"
+def test_an_object_under_another_s_name_says_which_field_differs(store: Store) -> None:
+    other = {**KEY, "image": "cd" * 32}
+    store.write(KEY, Z, {})
+    store.write(other, Z, {})
+    store.path_of(digest(KEY)).write_bytes(store.path_of(digest(other)).read_bytes())
+    with pytest.raises(CacheError, match=f"its image is '{'cd' * 32}', expected '{'ab' * 32}'"):
+        store.read(KEY)
+
+
+@pytest.mark.parametrize("where", ["folder", "memory"])
+def test_what_is_present_is_known_for_many_at_once(tmp_path: Path, where: str) -> None:
+    store = Store(tmp_path if where == "folder" else f"memory://{tmp_path}")
+    other = {**KEY, "image": "cd" * 32}
+    store.write(KEY, Z, {})
+    store.place.write(file_of(digest(other)), b"")
+    store.place.write("objects/ab/notes.txt", b"not an object")
+    is_there = store.present()
+    assert (is_there(digest(KEY)), is_there(digest(other)), is_there("ee" * 32)) == (True, False, False)
+    assert (store.is_whole(digest(KEY)), store.is_whole(digest(other))) == (True, False)
+    assert set(store.names()) == {digest(KEY), digest(other)}
+    assert (store.kind_of(digest(KEY)), store.kind_of(digest(other))) == ("z", "damaged")

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from ldznet_cli.training.dataset import TrainingSet, question
-from tests.training.world import reader, squares
+from ldznet_cli.features.source import RandomFeatures
+from ldznet_cli.samples.view import ViewPolicy
+from ldznet_cli.training.dataset import Reader, TrainingSet, question
+from tests.training.world import GEOMETRY, reader, squares
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +75,20 @@ def test_a_question_names_image_and_phrase(samples):
     sample = samples.samples[0]
     assert question(sample).name == "0.png ('square')"
     assert question(sample, "moon").name == "0.png ('moon', absent)"
+
+
+def test_in_a_view_pixels_and_mask_still_belong_together(samples):
+    """The squares are bright, so what RGBNet sees tells where the mask has to be."""
+    seen = Reader(RandomFeatures(), GEOMETRY, rgb=True)
+    views = ViewPolicy(0.5, flip=True, seed=2)
+    data = TrainingSet(samples.samples, seen, batch=4, seed=1, views=views)
+    batches = [data[number] for number in range(2 * data.order.batches_per_epoch)]
+    assert {batch.target.shape[2:] for batch in batches} == {(64, 64)}
+    for batch in batches:
+        bright = batch.inputs.mean(1, keepdim=True) > 0
+        assert (bright == (batch.target > 0.5)).float().mean() > 0.93
+        assert (batch.target.mean((1, 2, 3)) > 0.05).all()
+    again = TrainingSet(samples.samples, seen, batch=4, seed=1, views=views)[3]
+    assert torch.equal(again.inputs, batches[3].inputs)
+    whole = TrainingSet(samples.samples, seen, batch=4, seed=1)[3]
+    assert whole.inputs.shape != again.inputs.shape or not torch.equal(whole.inputs, again.inputs)

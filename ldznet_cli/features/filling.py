@@ -1,0 +1,221 @@
+"""A worker's part in filling a cache: prompts and images come in, their objects are in the store.
+
+Whatever stops it, each object that is there is whole. A unit of which something is missing goes through the same
+batches as when all of it is, so that the bytes are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ldznet_cli.errors import CacheError, ImageError, LdznetError, ModelError
+from ldznet_cli.features import compute
+from ldznet_cli.features.key import FeatureSettings, Key, Storage, digest
+from ldznet_cli.features.overlap import Overlap
+from ldznet_cli.features.storage import stored
+from ldznet_cli.features.store import Store
+from ldznet_cli.features.unit import Request, Unit
+from ldznet_cli.ldm.frozen import FrozenLDM
+from ldznet_cli.ldm.memory import free_memory, out_of_memory
+from ldznet_cli.samples.images import identity_of, read_view, to_tensor
+from ldznet_cli.tensors import Pixels
+
+_PROMPTS = 64  # text states kept in memory: 15 MB of Stable Diffusion's
+
+Task = tuple[str, ...] | Unit
+"""Prompts, whose text states are to be made; or an image, with all that is asked about it."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of one task: the objects written for it and their bytes, or the `error` of an image that is left out.
+
+    `waited` seconds the model stood still meanwhile; `batch` rows went through the UNet at once at its end, in the
+    arithmetic of `made`.
+    """
+
+    objects: int
+    bytes: int
+    waited: float
+    batch: int
+    made: Mapping[str, Any]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Filling:
+    """A job (engines.py): each worker has an LDM of its own, by `load`, which must give the one of `settings`.
+
+    `threads` of PyTorch are what it would use anyway when None. To be sent to other machines, `load` and `store` must
+    be what can be pickled and means the same there.
+    """
+
+    load: Callable[[], FrozenLDM]
+    settings: FeatureSettings
+    store: Store
+    batch: int
+    threads: int | None = None
+
+    def __call__(self) -> Callable[[Iterable[Task]], Generator[Done, None, None]]:
+        """Raises ModelError when the LDM is another one here."""
+        ldm = self.load()
+        if ldm.digests != self.settings.digests:
+            raise ModelError(
+                f"{ldm.folder} holds other weights on a worker than where the run was begun: {ldm.digests}, expected "
+                f"{self.settings.digests}; give every worker the same files"
+            )
+        return _Worker(self, ldm).run
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A task ready for the model. An image comes with z as it is in the cache, or else its pixels, or an error.
+
+    `missing` are the requests whose features are not there: asking takes a while where the store is far away.
+    """
+
+    task: Task
+    z: Tensor | None = None
+    pixels: Pixels | None = None
+    error: str | None = None
+    missing: frozenset[Request] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Object:
+    """What is to be written, and the rows of the batch that it was computed in."""
+
+    key: Key
+    tensors: dict[str, Tensor]
+    storage: Storage
+    batch: int = 1
+
+
+class _Worker:
+    """The three stages that `Overlap` moves tasks through; `batch` becomes smaller when memory runs out."""
+
+    def __init__(self, job: Filling, ldm: FrozenLDM) -> None:
+        self.ldm, self.store, self.batch = ldm, job.store, job.batch
+        self.settings: FeatureSettings = job.settings
+        self.threads = compute.default_threads() if job.threads is None else job.threads
+        self.made = compute.arithmetic(ldm, self.threads)
+        self.texts: dict[str, Tensor] = {}
+        self.mended: list[int] = []
+
+    def run(self, tasks: Iterable[Task]) -> Generator[Done, None, None]:
+        """Raises DiskFull, CacheError for values that are not finite, LdznetError where memory holds not one row."""
+        overlap, told = Overlap(self._load, self._objects, self._save, behind=2 * self.batch), 0.0
+        with compute.threads(self.threads):
+            for loaded, saved in overlap.run(tasks):
+                written = [size for size in (*saved, *self.mended) if size]
+                waited, told = overlap.waited - told, overlap.waited
+                self.mended.clear()
+                yield Done(len(written), sum(written), waited, self.batch, self.made, loaded.error)
+
+    def _load(self, task: Task) -> _Loaded:
+        """In a reader's thread: z from the cache where it is whole, else the image, if it is still the same."""
+        if not isinstance(task, Unit):
+            return _Loaded(task)
+        missing = frozenset(self._missing(task))
+        try:
+            z = self.store.read(self.settings.z_key(task.sha256)).tensors["z"]
+            return _Loaded(task, z=z, missing=missing)
+        except (FileNotFoundError, CacheError):
+            pass  # not there or damaged: made (anew) from the image
+        try:
+            pixels = to_tensor(read_view(task.image), self.settings.geometry)
+            if identity_of(task.image) != task.sha256:
+                raise ImageError(f"{task.image.path}: has changed since this run began; run it again")
+        except ImageError as error:
+            return _Loaded(task, error=str(error))
+        return _Loaded(task, pixels=pixels, missing=missing)
+
+    def _missing(self, unit: Unit) -> Iterator[Request]:
+        for request in unit.requests if self.settings.blocks else ():
+            if not self.store.is_whole(digest(self._key(unit, request))):
+                yield request
+
+    def _key(self, unit: Unit, request: Request) -> Key:
+        return self.settings.features_key(unit.sha256, request.prompt, request.draw)
+
+    def _objects(self, loaded: _Loaded) -> Iterator[_Object]:
+        """In the model's thread."""
+        try:
+            if isinstance(loaded.task, Unit):
+                yield from self._unit_objects(loaded, loaded.task)
+            else:
+                yield from (self._text_object(prompt) for prompt in loaded.task if not self._has_text(prompt))
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            advice = "try a smaller --size, --dtype float16, or another --device"
+            raise LdznetError(
+                f"out of memory with one row at a time ({_first_line(error)}); {advice}"
+            ) from error
+
+    def _unit_objects(self, loaded: _Loaded, unit: Unit) -> Iterator[_Object]:
+        """z first, then the features, batch by batch."""
+        z = loaded.z
+        if loaded.pixels is not None:
+            z = compute.encode_z(self.ldm, loaded.pixels)
+            yield _Object(self.settings.z_key(unit.sha256), {"z": z}, self.settings.compute)
+        if z is not None and self.settings.blocks:
+            yield from self._feature_objects(unit, z, set(loaded.missing))
+
+    def _feature_objects(self, unit: Unit, z: Tensor, missing: set[Request]) -> Iterator[_Object]:
+        """Where memory runs out, what is still missing is made in batches of half the size, and all that follows."""
+        while missing:
+            try:
+                for request, blocks in self._rows(unit, z, missing):
+                    tensors = {str(index): block for index, block in blocks.items()}
+                    missing.discard(request)
+                    yield _Object(self._key(unit, request), tensors, self.settings.storage, self.batch)
+            except (RuntimeError, MemoryError) as error:
+                if self.batch == 1 or not out_of_memory(error):
+                    raise
+                self.batch //= 2
+            if missing:
+                free_memory(self.ldm.device)
+
+    def _rows(
+        self, unit: Unit, z: Tensor, missing: Container[Request]
+    ) -> Iterator[tuple[Request, dict[int, Tensor]]]:
+        for rows in compute.feature_batches(self.ldm, z, self._text, unit.requests, self.batch, missing):
+            yield from (row for row in rows if row[0] in missing)
+
+    def _has_text(self, prompt: str) -> bool:
+        return self.store.is_whole(digest(self.settings.text_key(prompt)))
+
+    def _text_object(self, prompt: str) -> _Object:
+        states = self._remember(prompt, compute.encode_text(self.ldm, prompt))
+        return _Object(self.settings.text_key(prompt), {"text": states}, self.settings.compute)
+
+    def _text(self, prompt: str) -> Tensor:
+        """From the cache; made anew when what is there is damaged, or another worker has not made it yet."""
+        if prompt in self.texts:  # which may be in saving, and not to be read yet
+            return self.texts[prompt]
+        try:
+            return self._remember(prompt, self.store.read(self.settings.text_key(prompt)).tensors["text"])
+        except (FileNotFoundError, CacheError):
+            made = self._text_object(prompt)
+            self.mended.append(self._save(made))
+            return made.tensors["text"]
+
+    def _remember(self, prompt: str, states: Tensor) -> Tensor:
+        self.texts[prompt] = states
+        if len(self.texts) > _PROMPTS:
+            del self.texts[next(iter(self.texts))]
+        return states
+
+    def _save(self, made: _Object) -> int:
+        """In a writer's thread; returns the bytes."""
+        how = {**self.made, "batch": made.batch}
+        return self.store.write(made.key, stored(made.tensors, made.storage), how)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,88 @@
+"""Taking away what a cache no longer needs: old runs, runs of a model, and what no manifest names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ldznet_cli.errors import CacheError
+from ldznet_cli.features.census import Census, Run
+from ldznet_cli.features.store import file_of
+
+IDLE = 3600.0
+"""Seconds. A run writes oftener than that, so that one which is under way is noticed."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Runs that are older than `older_than` seconds and whose model is `model`; None where either may be as it likes.
+
+    `model` is the name of an LDM as `ldznet cache info` shows it, or the beginning of one of its parts' digests. With
+    neither, nothing is selected.
+    """
+
+    older_than: float | None = None
+    model: str | None = None
+
+    def takes(self, run: Run, now: float) -> bool:
+        """Whether a run is to go."""
+        old = self.older_than is None or now - run.entry.modified > self.older_than
+        return old and (self.model is None or _is_of(run, self.model))
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What is to go: runs, then the objects (by digest) that no other run names, and their bytes."""
+
+    runs: list[Run] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+
+def pruning(census: Census, selection: Selection, *, idle: float = IDLE, now: float | None = None) -> Pruning:
+    """What would be taken away: the selected runs and the objects that only they name; with nothing selected, the
+    objects that no run names.
+
+    Raises CacheError when a run seems to be under way: its objects are in no manifest yet, and it may count on others
+    that would go. That is so while an object that no run names was written less than `idle` seconds ago. Also when a
+    manifest cannot be read, because what it names is not known.
+    """
+    now = time.time() if now is None else now
+    if census.broken:
+        raise CacheError(f"nothing is pruned while a manifest cannot be read: {census.broken[0]}")
+    _require_idle(census, idle, now)
+    if selection == Selection():
+        gone, objects = [], census.unlisted
+    else:
+        gone = [run for run in census.runs if selection.takes(run, now)]
+        kept = frozenset[str]().union(*(run.names for run in census.runs if run not in gone))
+        named = frozenset[str]().union(*(run.names for run in gone)) - kept
+        objects = [name for name in census.objects if name in named]
+    return Pruning(gone, objects, sum(census.objects[name].bytes for name in objects))
+
+
+def prune(census: Census, what: Pruning) -> Iterator[str]:
+    """Take it away; the name of each file that is gone. Manifests first: none ever names what is not there."""
+    place = census.store.place
+    place.sweep()
+    for file in [*(run.entry.name for run in what.runs), *map(file_of, what.objects)]:
+        place.delete(file)
+        yield file
+
+
+def _require_idle(census: Census, idle: float, now: float) -> None:
+    latest = max((census.objects[name].modified for name in census.unlisted), default=None)
+    if latest is not None and now - latest < idle:
+        place = census.store.place.shown()
+        raise CacheError(
+            f"a run over {place} seems to be under way: its last object is {now - latest:.0f} s old and in no "
+            "manifest; wait until it ends, or say --idle 0s when you know that none is"
+        )
+
+
+def _is_of(run: Run, model: str) -> bool:
+    digests = run.manifest.settings.digests.to_dict().values()
+    return model == run.manifest.settings.ldm or any(
+        digest and digest.startswith(model) for digest in digests
+    )

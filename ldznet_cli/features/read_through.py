@@ -1,0 +1,39 @@
+"""A copy on this machine of what was read from a cache far away: each object is fetched once."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ldznet_cli.config import user_cache
+from ldznet_cli.errors import CacheError
+from ldznet_cli.features.key import Key, digest
+from ldznet_cli.features.objects import CachedObject
+from ldznet_cli.features.place import Folder
+from ldznet_cli.features.store import Store, file_of
+
+KEPT_FREE = 0.05
+"""The copy grows no more when less than this share of its disk would stay free; what is new is then read from afar."""
+
+
+class ReadThrough:
+    """Reads from a folder what is whole there, all else from `origin`, and keeps that in the folder."""
+
+    def __init__(self, origin: Store, folder: Path) -> None:
+        self.origin, self.folder = origin, Folder(folder)
+        self._copy = Store(self.folder)
+
+    def read(self, key: Key) -> CachedObject:
+        """As `Store.read` of the origin; a damaged copy is fetched anew. Raises DiskFull."""
+        try:
+            return self._copy.read(key)
+        except (FileNotFoundError, CacheError):
+            found, data = self.origin.fetch(key)
+        if self.folder.free_share() > KEPT_FREE:
+            self.folder.write(file_of(digest(key)), bytes(data))
+        return found
+
+
+def copy_of(url: str) -> Path:
+    """The folder for a cache's copy when none is named: in the user's cache, one for each URL."""
+    return user_cache() / "features" / hashlib.sha256(url.encode()).hexdigest()[:16]
