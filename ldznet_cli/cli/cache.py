@@ -114,10 +114,12 @@ def prune(
             "--older-than", metavar="AGE", help="Runs that ended longer ago, as 30d, 12h, 90m or 2w."
         ),
     ] = None,
-    model: Annotated[
+    made_with: Annotated[
         str | None,
         typer.Option(
-            "--model", metavar="NAME", help="Runs of this LDM: its name in `cache info`, or a part's digest."
+            "--made-with",
+            metavar="NAME",
+            help="Runs of this LDM: its name in `cache info`, or a part's digest.",
         ),
     ] = None,
     idle: Annotated[
@@ -130,7 +132,7 @@ def prune(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Take away objects that no manifest names, or the runs that --older-than and --model select.
+    """Take away objects that no manifest names, or the runs that --older-than and --made-with select.
 
     With a selection (both hold where both are given) the manifests of these runs go, and the objects that no other run
     names. Nothing goes while a run over the cache seems to be under way.
@@ -139,7 +141,7 @@ def prune(
     Examples:
       ldznet cache prune features --dry-run
       ldznet cache prune features --older-than 30d
-      ldznet cache prune features --model stable-diffusion-v1-4 --older-than 2w
+      ldznet cache prune features --made-with stable-diffusion-v1-4 --older-than 2w
     """
     selected = _age("--older-than", older_than) if older_than is not None else None
     patience = _age("--idle", idle)
@@ -152,7 +154,7 @@ def prune(
     if not store.place.exists():
         raise CacheError(f"the cache {store.place.shown()} is not there")
     census = Census(store)
-    what = pruning(census, Selection(selected, model), idle=patience)
+    what = pruning(census, Selection(selected, made_with), idle=patience)
     if not dry_run:
         with console.progress(len(what.runs) + len(what.objects), "files") as shown:
             for _ in take_away(census, what):

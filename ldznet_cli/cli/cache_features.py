@@ -67,8 +67,13 @@ def cache_features(
     ] = "float16",
     dtype: options.Dtype = "float32",
     batch: Annotated[
-        int, typer.Option("--batch", min=1, help="Phrases of one image that go through the UNet at once.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            "--batch",
+            min=1,
+            help="Phrases of one image that go through the UNet at once; 1 on a CPU, 8 elsewhere.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option("--threads", min=1, help="PyTorch's threads on a CPU; by default one for each core."),
@@ -149,14 +154,14 @@ def cache_features(
         return
     cache_report.begin(plan)
     run = features.cache_features(plan, model, store, batch=batch, threads=threads, engine=placed, load=load)
-    cache_report.end(plan, _watched(run, plan, store, batch), store, as_json)
+    cache_report.end(plan, _watched(run, plan, store), store, as_json)
 
 
-def _watched(run: Generator[CacheEvent, None, None], plan: Plan, store: Store, batch: int) -> RunDone:
+def _watched(run: Generator[CacheEvent, None, None], plan: Plan, store: Store) -> RunDone:
     from ldznet_cli.features import RunDone
 
     with console.progress(plan.missing, "objects") as shown, closing(run) as events:
-        watch = cache_report.Watch(plan, shown, batch)
+        watch = cache_report.Watch(plan, shown)
         try:
             for event in events:
                 if isinstance(event, RunDone):

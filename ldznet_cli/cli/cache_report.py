@@ -52,11 +52,12 @@ class Watch:
     about how long the images will take.
     """
 
-    def __init__(self, plan: Plan, shown: console.Progress, batch: int) -> None:
-        self.shown, self.total, self.batch = shown, plan.missing, batch
+    def __init__(self, plan: Plan, shown: console.Progress) -> None:
+        self.shown, self.total = shown, plan.missing
         self.done = self._texts = 0
         self._began: float | None = None
         self._told = False
+        self._reduced: int | None = None
 
     def see(self, event: CacheEvent) -> None:
         """One more event of the run."""
@@ -70,10 +71,10 @@ class Watch:
         elif isinstance(event, TextDone | UnitDone):
             self.done += event.objects
             self.shown.advance(event.objects)
-        if isinstance(event, UnitDone) and event.batch < self.batch:
-            self.batch = event.batch
+        if isinstance(event, UnitDone) and event.reduced not in (None, self._reduced):
+            self._reduced = event.reduced
             console.warn(
-                f"out of memory: from here on batches of {self.batch}; each object says what made it"
+                f"out of memory: batches of {event.reduced} from here on; each object says what made it"
             )
         self._estimate()
 

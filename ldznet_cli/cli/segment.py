@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ldznet_cli.cli import console, models, options
+from ldznet_cli.cli import segment_options as asks
 from ldznet_cli.cli.interrupt import stop_on_interrupt
+from ldznet_cli.cli.segment_formats import formats_of, plan_of
+from ldznet_cli.cli.segment_plan import show_plan
 from ldznet_cli.cli.segment_report import Report
-from ldznet_cli.cli.segment_tasks import tasks_of
+from ldznet_cli.cli.segment_tasks import Asked, tasks_of
 from ldznet_cli.config import OUT_FOLDER
 from ldznet_cli.errors import UsageError
 
@@ -22,39 +25,16 @@ CLIPSEG = "CIDAS/clipseg-rd64-refined"
 
 
 def segment(
-    sources: options.Sources = None,
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--prompt",
-            metavar="PHRASE",
-            help='What to look for; may be repeated. "lamp=light" looks for a lamp and calls its mask "light".',
-        ),
-    ] = None,
-    prompts_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--prompts-from",
-            metavar="JSON",
-            help="COCO-style annotations: each of their images is asked for its own phrases.",
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            "--images",
-            metavar="DIR",
-            help="The folder of --prompts-from's images; by default 'images' beside it, else its own.",
-        ),
-    ] = None,
-    groups: Annotated[
-        Path | None,
-        typer.Option(
-            "--groups",
-            metavar="JSON",
-            help="Names that join several categories of --prompts-from into one phrase.",
-        ),
-    ] = None,
+    sources: asks.Sources = None,
+    prompt: asks.Prompts = None,
+    prompts: asks.PromptsFile = None,
+    negative: asks.Negative = None,
+    prompts_from: asks.PromptsFrom = None,
+    images: asks.PromptImages = None,
+    groups: asks.PromptGroups = None,
+    no_recursive: asks.NoRecursive = False,
+    exclude: asks.Exclude = None,
+    null: asks.Null = False,
     model: options.Model = None,
     predictor: Annotated[
         Literal["net", "clipseg", "category-mean"],
@@ -83,60 +63,39 @@ def segment(
         ),
     ] = None,
     vae: options.Vae = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help=f"The folder for masks; by default {OUT_FOLDER}."),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold",
-            min=0.0,
-            max=1.0,
-            help="The mask is where the probability is greater; by default what the net's validation chose, 0.3 for "
-            "CLIPSeg.",
-        ),
-    ] = None,
-    draws: Annotated[
-        int, typer.Option("--draws", min=1, help="Noise draws of LD-ZNet whose logits are averaged.")
-    ] = 1,
+    draws: asks.Draws = 1,
     seed: options.Seed = 0,
-    template: Annotated[
-        str, typer.Option("--template", help="The prompt around a phrase, for our nets; {} is the phrase.")
-    ] = "a photo of a {}.",
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            "--batch", min=1, help="Phrases of one image that go through at once; 1 on a CPU, 8 elsewhere."
-        ),
-    ] = None,
-    no_overlay: Annotated[
-        bool, typer.Option("--no-overlay", help="Leave out the pictures for the eye.")
-    ] = False,
-    rle: Annotated[
-        bool, typer.Option("--rle", help="Put each mask into its record, too, in COCO's run-length encoding.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make anew what is there with the same settings.")
-    ] = False,
+    template: asks.Template = "a photo of a {}.",
+    batch: asks.Batch = None,
+    threshold: asks.Threshold = None,
+    min_score: asks.MinScore = None,
+    fill_holes: asks.FillHoles = False,
+    min_area: asks.MinArea = 0,
+    pad: asks.Pad = 0,
+    invert: asks.Invert = False,
+    feather: asks.Feather = 0,
+    out: asks.Out = None,
+    formats: asks.Formats = None,
+    name: asks.Name = "{image}/{label}",
+    no_overlay: asks.NoOverlay = False,
+    rle: asks.Rle = False,
+    overwrite: asks.Overwrite = False,
+    retry_failed: asks.RetryFailed = False,
+    max_errors: asks.MaxErrors = None,
+    dry_run: asks.DryRun = False,
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     offline: options.Offline = False,
     as_json: options.Json = False,
-    jsonl: Annotated[
-        bool,
-        typer.Option(
-            "--jsonl", help="Print the records on standard output, as in a pipe, on a terminal too."
-        ),
-    ] = False,
+    jsonl: asks.Jsonl = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make masks of what phrases name, in images and folders of images.
 
     For each image and phrase there is a mask of the image's size (OUT/IMAGE/PHRASE.png), the probabilities
     (.prob.png), an overlay for the eye (.overlay.jpg), and a record, a line of JSON: in OUT/records.jsonl, and on
-    standard output when that is a pipe. What is there already with the same settings is not made again, so that an
-    interrupted run goes on by the same command.
+    standard output when that is a pipe. --format writes others: cut-outs, label maps, COCO results, polygons. What is
+    there already with the same settings is not made again, so that an interrupted run goes on by the same command.
 
     The score in a record says whether the phrase is there at all. A net that was trained without absent phrases
     (`ldznet train --negatives 0`, and the authors' own) knows little about that.
@@ -146,34 +105,60 @@ def segment(
       ldznet segment scene.png --prompt "red lamp"
       ldznet segment ./images --prompt lamp --prompt "night sky=sky" --out masks
       ldznet segment ./photos --prompt dog --predictor clipseg
+      ldznet segment ./photos --prompt "dog|puppy" --negative cat --format mask,cutout --min-score 0.5
+      ldznet segment room.jpg --prompt lamp --fill-holes --pad 8 --format mask
+      find . -name '*.png' -print0 | ldznet segment -0 - --prompts phrases.txt --format coco,yolo
       ldznet segment ./images --prompt lamp --model runs/ldznet --draws 4
       ldznet segment --prompts-from gt.json | ldznet evaluate --gt gt.json
       ldznet segment --prompts-from gt.json --predictor category-mean --fit train.json | ldznet evaluate --gt gt.json
       ldznet segment ./images --prompt lamp | jq -r 'select(.score > 0.5) | .mask'
     """
-    from ldznet_cli.inference import OutputPlan, open_ledger
+    from ldznet_cli.inference import Finish, Halving, open_ledger
     from ldznet_cli.inference import segment as run
-    from ldznet_cli.reporting.overlay import overlay
+    from ldznet_cli.samples.shaping import Shaping
 
     place = out or OUT_FOLDER
-    tasks = tasks_of(sources or [], prompt or [], prompts_from, images, groups, place)
-    plan = OutputPlan(place, None if no_overlay else overlay, rle)
+    asked = Asked(
+        sources=sources or (),
+        recursive=not no_recursive,
+        exclude=exclude or (),
+        nul=null,
+        prompts=prompt or (),
+        prompts_file=prompts,
+        negatives=negative or (),
+        prompts_from=prompts_from,
+        images=images,
+        groups=groups,
+    )
+    tasks = tasks_of(asked, place)
+    plan = plan_of(place, formats_of(formats or (), no_overlay=no_overlay), tasks, prompts_from, name, rle)
     plan.check(tasks)
+    if dry_run:
+        show_plan(tasks, plan, as_json=as_json)
+        return
     where = models.resolve_device(device)
     rows = batch or (1 if where == "cpu" else 8)
     if predictor == "clipseg":
-        answering: Predictor = _clipseg(clipseg, where, dtype, rows, offline)
+        answering: Predictor = Halving(_clipseg(clipseg, where, dtype, rows, offline), console.warn)
     elif predictor == "category-mean":
         answering = _category_mean(fit)
     else:
-        answering = _net(model, ldm, vae, where, dtype, rows, offline, draws, template, seed)
-    ledger = open_ledger(answering, plan, threshold, overwrite=overwrite)
-    report = Report(tasks, ledger, as_json=as_json, jsonl=jsonl)
+        net = _net(model, ldm, vae, where, dtype, rows, offline, draws, template, seed)
+        answering = Halving(net, console.warn)
+    finish = Finish(
+        answering.threshold if threshold is None else threshold,
+        min_score,
+        Shaping(fill_holes, min_area, pad, invert, feather),
+    )
+    ledger = open_ledger(
+        answering, plan, finish=finish, tasks=tasks, overwrite=overwrite, retry_failed=retry_failed
+    )
+    report = Report(tasks, ledger, as_json=as_json, jsonl=jsonl, max_errors=max_errors)
     report.begin(told=out is not None)
     with (
         stop_on_interrupt() as stop,
         console.progress(report.total, "masks") as shown,
-        closing(run(tasks, answering, ledger, stop=stop)) as records,
+        closing(run(tasks, answering, ledger, stop=lambda: stop() or report.too_many())) as records,
     ):
         for record in records:
             report.add(record, shown)

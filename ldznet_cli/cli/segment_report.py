@@ -18,17 +18,35 @@ _FEW = 24
 """Records that a table names one by one; of more it tells by label."""
 
 
+_ROUGH = 0.98
+"""Polygons with a lower IoU with their mask are warned of."""
+
+
 class Report:
     """Told of each record as it comes, it prints what is to be printed; `end` raises what the exit code is to say."""
 
-    def __init__(self, tasks: Sequence[Task], ledger: Ledger, *, as_json: bool, jsonl: bool) -> None:
-        self.total = sum(len(task.prompts) for task in tasks)
-        self.images, self.ledger, self.as_json = len(tasks), ledger, as_json
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        ledger: Ledger,
+        *,
+        as_json: bool,
+        jsonl: bool,
+        max_errors: int | None = None,
+    ) -> None:
+        chosen = [task for task in tasks if ledger.only is None or task.image.name in ledger.only]
+        self.total = sum(len(task.prompts) for task in chosen)
+        self.images, self.ledger, self.as_json, self.max_errors = len(chosen), ledger, as_json, max_errors
         self.lines = jsonl or not (as_json or _on_a_terminal())
         self.told = 0
         self.failed: dict[str, str] = {}
         self._few: list[Record] = []
         self._labels: dict[str, list[tuple[int, float]]] = {}
+        self._rough: list[tuple[float, str]] = []
+
+    def too_many(self) -> bool:
+        """Whether as many images have failed as are let through."""
+        return self.max_errors is not None and len(self.failed) >= self.max_errors
 
     def begin(self, *, told: bool) -> None:
         """Say where files go when nobody said so, and what happens to the results of other settings."""
@@ -54,6 +72,8 @@ class Report:
             self._few.append(record)
         if record.error is None:
             self._labels.setdefault(record.label, []).append((record.area or 0, record.score or 0.0))
+        if record.polygon_iou is not None and record.polygon_iou < _ROUGH:
+            self._rough.append((record.polygon_iou, f"{record.image.name}, {record.label}"))
         if self.lines:
             console.emit(to_json(record))
         shown.advance()
@@ -61,6 +81,11 @@ class Report:
     def end(self) -> None:
         """The table or the summary, the last line. Raises Interrupted, SomeItemsFailed."""
         out = self.ledger.plan.out
+        if self.told < self.total and self.too_many():
+            raise SomeItemsFailed(
+                f"stopped after {len(self.failed)} failed images (--max-errors), {self.told} of {self.total} masks are "
+                f"in {out}: see {out / 'failed.jsonl'}; the same command goes on"
+            )
         if self.told < self.total:
             raise Interrupted(
                 f"interrupted: {self.told} of {self.total} masks are in {out}, all of them whole; "
@@ -70,6 +95,12 @@ class Report:
             console.emit(json.dumps(self._summary(), sort_keys=True))
         elif not self.lines:
             self._table()
+        if self._rough:
+            worst, where = min(self._rough)
+            console.warn(
+                f"the polygons of {len(self._rough)} masks keep less than {_ROUGH:.0%} of them (IoU; worst "
+                f"{worst:.2f}: {where}): records have each one's polygon_iou, --min-area drops specks"
+            )
         resumed = f", {self.ledger.resumed} of them there already" if self.ledger.resumed else ""
         console.say(
             f"ldznet: {self._masks()} masks of {self.images - len(self.failed)} images in {out}{resumed}"
@@ -96,7 +127,7 @@ class Report:
     def _table(self) -> None:
         if len(self._few) <= _FEW:
             rows = [
-                (record.image.name, record.label, f"{record.score:.2f}", _share(record), record.mask)
+                (record.image.name, record.label, f"{record.score:.2f}", _share(record), record.mask or "")
                 for record in self._few
                 if record.score is not None
             ]

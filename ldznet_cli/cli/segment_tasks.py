@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,40 +13,54 @@ from ldznet_cli.errors import NothingToDo, UsageError
 if TYPE_CHECKING:
     from ldznet_cli.inference import Task
     from ldznet_cli.samples.listing import ImageRef
+    from ldznet_cli.samples.record import Record
 
 
-def tasks_of(
-    sources: Sequence[Path],
-    prompts: Sequence[str],
-    prompts_from: Path | None,
-    images: Path | None,
-    groups: Path | None,
-    out: Path,
-) -> list[Task]:
+@dataclass(frozen=True)
+class Asked:
+    """The arguments that say which images are meant, and what is asked of each."""
+
+    sources: Sequence[Path] = ()
+    recursive: bool = True
+    exclude: Sequence[str] = ()
+    nul: bool = False
+    prompts: Sequence[str] = ()
+    prompts_file: Path | None = None
+    negatives: Sequence[str] = ()
+    prompts_from: Path | None = None
+    images: Path | None = None
+    groups: Path | None = None
+
+
+def tasks_of(asked: Asked, out: Path) -> list[Task]:
     """Every image with what it is asked for.
 
     Raises UsageError and PromptError for what makes no sense, NothingToDo when there is no image or no phrase,
     AnnotationError.
     """
     from ldznet_cli.inference import Task, prompts_of
+    from ldznet_cli.inference.prompt_files import is_rows, read_prompts
 
-    if prompts and prompts_from is not None:
+    texts = [*asked.prompts, *(read_prompts(asked.prompts_file) if asked.prompts_file else ())]
+    if texts and asked.prompts_from is not None:
         raise UsageError("--prompt and --prompts-from exclude each other: phrases come from one of them")
-    if prompts_from is not None:
-        return _annotated(prompts_from, _folder(sources, images), groups)
-    if images is not None or groups is not None:
+    if asked.prompts_from is not None:
+        return _rows(asked) if is_rows(asked.prompts_from) else _annotated(asked)
+    if asked.images is not None or asked.groups is not None:
         raise UsageError(
             "--images and --groups belong to --prompts-from; without it, name the images themselves"
         )
-    if not sources:
+    if not asked.sources:
         raise UsageError("no images: name files or folders and --prompt, or annotations with --prompts-from")
-    if not prompts:
-        raise UsageError('no phrases: give --prompt "red lamp" (it may be repeated), or --prompts-from')
-    asked = prompts_of(prompts)
-    return [Task(image, asked) for image in _listed(sources, out)]
+    if not texts:
+        raise UsageError(
+            'no phrases: give --prompt "red lamp" (it may be repeated), --prompts or --prompts-from'
+        )
+    prompts = prompts_of(texts, asked.negatives)
+    return [Task(image, prompts) for image in _listed(asked, out)]
 
 
-def _listed(sources: Sequence[Path], out: Path) -> list[ImageRef]:
+def _listed(asked: Asked, out: Path) -> list[ImageRef]:
     """The images of the sources, without what another run of ours has put among them.
 
     Raises UsageError for a source that is not there, NothingToDo when there is no image.
@@ -53,11 +69,9 @@ def _listed(sources: Sequence[Path], out: Path) -> list[ImageRef]:
     from ldznet_cli.inference.outputs import RECORDS
     from ldznet_cli.samples.listing import list_images
 
-    found = list_images(sources)
-    records = read_records(out / RECORDS)
-    results = {
-        Path(path).resolve() for r in records for path in (r.mask, r.prob, r.overlay) if path is not None
-    }
+    sources = _sources(asked)
+    found = list_images(sources, recursive=asked.recursive, exclude=asked.exclude)
+    results = {Path(path).resolve() for record in read_records(out / RECORDS) for path in _files(record)}
     below = out.resolve()
     inside = any(below in (source.resolve(), *source.resolve().parents) for source in sources)
     kept = [
@@ -72,6 +86,40 @@ def _listed(sources: Sequence[Path], out: Path) -> list[ImageRef]:
     return kept
 
 
+def _sources(asked: Asked) -> list[Path]:
+    """The sources, with the list on standard input in place of "-"."""
+    from ldznet_cli.samples.listing import read_list
+
+    sources: list[Path] = []
+    for source in asked.sources:
+        if str(source) != "-":
+            sources.append(source)
+            continue
+        listed = read_list(sys.stdin.buffer, asked.nul)
+        if not listed:
+            raise NothingToDo("the list of images on standard input is empty")
+        sources += map(Path, listed)
+    if asked.nul and Path("-") not in asked.sources:
+        raise UsageError(
+            "--null is about a list on standard input: name it by '-', as in: find … -print0 | … -0 -"
+        )
+    return sources
+
+
+def _files(record: Record) -> Iterator[str]:
+    paths = (record.mask, record.prob, record.overlay, *(record.files or {}).values())
+    return (path for path in paths if path is not None)
+
+
+def _rows(asked: Asked) -> list[Task]:
+    from ldznet_cli.inference.prompt_files import read_rows
+
+    assert asked.prompts_from is not None
+    if asked.groups is not None:
+        raise UsageError("--groups belongs to annotations: rows name their phrases themselves")
+    return read_rows(asked.prompts_from, sys.stdin, _folder(asked.sources, asked.images), asked.negatives)
+
+
 def _folder(sources: Sequence[Path], images: Path | None) -> Path | None:
     if not sources:
         return images
@@ -82,14 +130,16 @@ def _folder(sources: Sequence[Path], images: Path | None) -> Path | None:
     return sources[0]
 
 
-def _annotated(gt: Path, folder: Path | None, groups: Path | None) -> list[Task]:
+def _annotated(asked: Asked) -> list[Task]:
     from ldznet_cli.inference import Task, prompts_of_phrases
     from ldznet_cli.samples.coco import load_coco
 
-    by_image = load_coco(gt, images=folder, groups=groups).by_image()
+    assert asked.prompts_from is not None
+    folder = _folder(asked.sources, asked.images)
+    by_image = load_coco(asked.prompts_from, images=folder, groups=asked.groups).by_image()
     if not by_image:
-        raise NothingToDo(f"{gt} has no annotation with a phrase")
+        raise NothingToDo(f"{asked.prompts_from} has no annotation with a phrase")
     return [
-        Task(image, prompts_of_phrases([sample.phrase for sample in samples]))
+        Task(image, prompts_of_phrases([sample.phrase for sample in samples], asked.negatives))
         for image, samples in by_image.items()
     ]

@@ -1,17 +1,21 @@
 """Masks from images and phrases: what predicts, how a map becomes a mask, and a run over many images."""
 
+from ldznet_cli.inference.answering import Finish
 from ldznet_cli.inference.api import Mask, Segmenter, load_predictor
 from ldznet_cli.inference.clipseg import ClipSegPredictor
+from ldznet_cli.inference.halving import Halving
 from ldznet_cli.inference.ledger import Ledger
 from ldznet_cli.inference.nets import NetPredictor
 from ldznet_cli.inference.outputs import OutputPlan
 from ldznet_cli.inference.predictor import ColourPredictor, Predictor, PredictorIdentity, ProbMap
-from ldznet_cli.inference.prompts import Prompt, Task, prompts_of, prompts_of_phrases
+from ldznet_cli.inference.prompts import Prompt, Task, labels_of, prompts_of, prompts_of_phrases
 from ldznet_cli.inference.segment import open_ledger, segment
 
 __all__ = [
     "ClipSegPredictor",
     "ColourPredictor",
+    "Finish",
+    "Halving",
     "Ledger",
     "Mask",
     "NetPredictor",
@@ -22,6 +26,7 @@ __all__ = [
     "Prompt",
     "Segmenter",
     "Task",
+    "labels_of",
     "load_predictor",
     "open_ledger",
     "prompts_of",

@@ -102,7 +102,8 @@ def load_predictor(
 ) -> NetPredictor:
     """The net in the folder `model` with its LDM; the bundled ones for None or "miniature".
 
-    Without `ldm` it is the bundled LDM where the net was trained with that, else what the net calls its LDM.
+    Without `ldm` it is the bundled LDM where the net was trained with that, else what the net calls its LDM. `vae`: a
+    first stage to be used instead of the LDM's, whatever the net was trained with.
     Raises WeightsUnavailable, ModelError (another LDM than the net's), UsageError.
     """
     bundled = model is None or model == MINIATURE or model == BUNDLE / NET
@@ -131,6 +132,7 @@ def load_predictor(
         draws=draws,
         seed=seed,
         batch=batch,
+        other_first_stage=vae is not None,
         **({} if template is None else {"template": template}),
     )
 

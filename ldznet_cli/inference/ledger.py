@@ -8,13 +8,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ldznet_cli.errors import AnnotationError, DiskFull, LdznetError
+from ldznet_cli.errors import AnnotationError, DiskFull, LdznetError, NothingToDo, UsageError
+from ldznet_cli.inference.answering import Finish
 from ldznet_cli.inference.outputs import FAILED, MANIFEST, RECORDS, OutputPlan
 from ldznet_cli.inference.prompts import Prompt
 from ldznet_cli.samples.atomic import write_atomically
@@ -28,13 +29,27 @@ Key = tuple[str, str]
 class Ledger:
     """The records of one OUT, made with these `settings`: all that decides an answer but image and phrase.
 
-    `digest` is the settings' hash, which records carry. `resumed` counts the records that were found done, `left_out`
-    those that other settings had made: their files stay until they are made anew, their records leave
-    `records.jsonl`.
+    `digest` is the settings' hash, which records carry; `finish` what they say of masks, as it is used. `resumed`
+    counts the records that were found done, `left_out` those that other settings had made: their files stay until they
+    are made anew, their records leave `records.jsonl`.
     """
 
-    def __init__(self, plan: OutputPlan, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        plan: OutputPlan,
+        settings: Mapping[str, Any],
+        finish: Finish = Finish(),  # noqa: B008 (frozen)
+        *,
+        overwrite: bool = False,
+        retry_failed: bool = False,
+    ) -> None:
+        """With `retry_failed`, `only` are the names of the images that the last run could not do, else None.
+
+        Raises NothingToDo when that run had no failure, UsageError when it had other settings.
+        """
         self.plan, self.settings, self.digest = plan, settings, digest_of_settings(settings)
+        self.finish = finish
+        self.only = _failed(plan.out, self.digest) if retry_failed else None
         former = read_records(plan.out / RECORDS)
         self._records = {_key(record): record for record in former if record.settings == self.digest}
         self._done = {} if overwrite else dict(self._records)
@@ -52,13 +67,30 @@ class Ledger:
             return None
         if (record.image.sha256, record.phrase) != (sha256, prompt.phrase):
             return None
+        if (record.negatives or ()) != prompt.negatives:
+            return None
         return replace(
-            record,
-            image=replace(record.image, path=str(image.path)),
-            mask=str(paths.mask),
-            prob=str(paths.prob),
-            overlay=None if paths.overlay is None else str(paths.overlay),
+            record, image=replace(record.image, path=str(image.path)), **self.files_of(image.name, prompt)
         )
+
+    def files_of(self, image: str, prompt: Prompt) -> dict[str, Any]:
+        """The fields of a record that say where its files are."""
+        paths, named = self.plan.paths(image, prompt), ("mask", "prob", "overlay")
+        files = {**paths.files, **self.plan.image_paths(image).files}
+        others = {name: str(path) for name, path in files.items() if name not in named}
+        return {**{name: paths.get(name) for name in named}, "files": others or None}
+
+    def done(self, image: ImageRef, prompts: Sequence[Prompt], sha256: str) -> dict[Prompt, Record]:
+        """The records that are there. A file of the whole image needs all of its answers: then it is all or none."""
+        found = {prompt: self.find(image, prompt, sha256) for prompt in prompts}
+        there = {prompt: record for prompt, record in found.items() if record is not None}
+        if self.plan.images and (len(there) < len(found) or not self.plan.image_paths(image.name).whole()):
+            return {}
+        return there
+
+    def recorded(self, planned: Iterable[Key]) -> list[Record]:
+        """The records of these, in this order, as far as they are there."""
+        return [self._records[key] for key in planned if key in self._records]
 
     def add(self, record: Record) -> None:
         """Append one line; a line that does not fit on the disk is taken back. Raises DiskFull, LdznetError."""
@@ -113,6 +145,17 @@ def digest_of_settings(settings: Mapping[str, Any]) -> str:
     """SHA-256 of JSON values, whatever the order of their names."""
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _failed(out: Path, digest: str) -> frozenset[str]:
+    records = read_records(out / FAILED)
+    if not records:
+        raise NothingToDo(f"nothing has failed in {out}: there is no {out / FAILED}")
+    if any(record.settings != digest for record in records):
+        raise UsageError(
+            f"what failed in {out} failed with other settings: give the same ones, or leave --retry-failed out"
+        )
+    return frozenset(record.image.name for record in records)
 
 
 def _key(record: Record) -> Key:

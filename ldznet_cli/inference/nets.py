@@ -16,11 +16,12 @@ from ldznet_cli.features import FeatureItem, compute
 from ldznet_cli.features.unit import Request, unit_of
 from ldznet_cli.inference.predictor import PredictorIdentity, ProbMap
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
+from ldznet_cli.ldm.packing import pack
 from ldznet_cli.nets import NetInfo, digest_of, load_net, read_info
 from ldznet_cli.samples.geometry import Geometry, to_tensor
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.record import RecordGeometry
-from ldznet_cli.samples.templates import INFERENCE_TEMPLATE, prompt_of
+from ldznet_cli.samples.templates import ENSEMBLE, INFERENCE_TEMPLATE, TEMPLATES, prompt_of
 
 _PROMPTS = 256
 """Text states that are kept in memory: 61 MB of Stable Diffusion's."""
@@ -41,6 +42,7 @@ class NetPredictor:
     Phrases go through LDM and net in batches of exactly `batch` rows, the last one filled up, so that no answer depends
     on how many phrases there are. LD-ZNet's answer is the sigmoid of the mean of the logits over `draws` draws of
     noise and timestep, which follow from `seed`, the image's content and the phrase; the other nets draw nothing.
+    With the template "ensemble" the mean is over the paper's nine as well, each with the same draws.
     """
 
     def __init__(
@@ -54,19 +56,25 @@ class NetPredictor:
         template: str = INFERENCE_TEMPLATE,
         seed: int = 0,
         batch: int = 1,
+        other_first_stage: bool = False,
     ) -> None:
         """Computes where and in what `ldm` does; `name` and `ldm_name` are what records call the two.
+
+        `other_first_stage`: the LDM's is meant to be another than the net was trained with (TAESD: faster, rougher).
 
         Raises ModelError for a folder that is no net's, or whose net belongs to another LDM; UsageError for
         draws of a net that draws nothing; PromptError for a template that does not hold `{}` once.
         """
-        prompt_of("phrase", template)
+        self.templates = TEMPLATES if template == ENSEMBLE else (template,)
+        for one in self.templates:
+            prompt_of("phrase", one)
         self.info = read_info(folder)
-        _check_ldm(self.info, ldm, draws)
+        _check_ldm(self.info, ldm, draws, other_first_stage)
         self.ldm, self.draws, self.batch = ldm, draws, batch
         self.net = load_net(folder, device=ldm.device, dtype=ldm.dtype)
+        pack(self.net)
         self.geometry = _geometry(self.info, folder)
-        self.policy = DrawPolicy(seed, self.info.timesteps, template)
+        self.policies = [DrawPolicy(seed, self.info.timesteps, one) for one in self.templates]
         self.threshold = self.info.threshold
         self._text = lru_cache(_PROMPTS)(lambda prompt: compute.encode_text(ldm, prompt))
         noisy = bool(self.net.config.blocks)
@@ -79,6 +87,7 @@ class NetPredictor:
             seed=seed if noisy else None,
             draws=draws if noisy else None,
             template=template,
+            tuned_on=self.info.tuned_on,
             settings={
                 "kind": self.net.config.kind,
                 "geometry": self.info.geometry,
@@ -91,16 +100,17 @@ class NetPredictor:
         """Raises PromptError for the first phrase that is empty, or too long for the text encoder in its template."""
         if self.ldm.text_encoder is None:
             raise ModelError(f"the LDM {self.ldm.name} has no text encoder: phrases cannot be put")
-        self.ldm.text_encoder.tokens([prompt_of(phrase, self.identity.template) for phrase in phrases])
+        self.ldm.text_encoder.tokens([prompt_of(phrase, one) for phrase in phrases for one in self.templates])
 
     def predict(self, image: Image.Image, sha256: str, phrases: Sequence[str]) -> list[ProbMap]:
         """A map for each phrase on the net's own grid, (H, W) of `geometry.network_size`."""
         items = [FeatureItem(phrase, draw) for phrase in phrases for draw in range(self.draws)]
-        unit = unit_of(ImageRef(Path(), ""), sha256, items, self.policy)
+        units = [unit_of(ImageRef(Path(), ""), sha256, items, policy) for policy in self.policies]
+        requests = [request for unit in units for request in unit.requests]
         sums: dict[str, Tensor] = {}
         with torch.inference_mode():
             pixels = to_tensor(image, self.geometry)
-            for request, logits in self._logits(pixels, unit.requests):
+            for request, logits in self._logits(pixels, requests):
                 phrase = request.item.phrase
                 sums[phrase] = sums[phrase] + logits if phrase in sums else logits
         return [self._map(sums[FeatureItem(phrase).clean().phrase]) for phrase in phrases]
@@ -131,7 +141,7 @@ class NetPredictor:
         yield from logits.float().cpu()
 
     def _map(self, total: Tensor) -> ProbMap:
-        prob: np.ndarray = torch.sigmoid(total / self.draws).numpy()
+        prob: np.ndarray = torch.sigmoid(total / (self.draws * len(self.templates))).numpy()
         if not np.isfinite(prob).all():
             raise ModelError(
                 f"the net gives values that are not finite in {self.identity.settings['dtype']}: try --dtype float32"
@@ -160,9 +170,12 @@ def _counted(info: NetInfo, digests: Mapping[str, str | None]) -> dict[str, str 
     }
 
 
-def _check_ldm(info: NetInfo, ldm: FrozenLDM, draws: int) -> None:
+def _check_ldm(info: NetInfo, ldm: FrozenLDM, draws: int, other_first_stage: bool) -> None:
     """The parts that the net uses are those that it was trained with, and there is something to draw."""
-    info.check_ldm(_counted(info, ldm.digests.to_dict()))
+    digests = ldm.digests.to_dict()
+    if other_first_stage:
+        digests["first_stage"] = info.ldm_digests.get("first_stage")
+    info.check_ldm(_counted(info, digests))
     if ldm.blocks != info.config.blocks and info.config.blocks:
         raise ModelError(
             f"the net takes the LDM's blocks {list(info.config.blocks)}, it was loaded with {list(ldm.blocks)}"

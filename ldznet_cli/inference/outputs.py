@@ -3,103 +3,130 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from ldznet_cli.errors import UsageError
-from ldznet_cli.inference.decision import Decision
+from ldznet_cli.inference.formats import Answer, ImageFormat, MaskFormat, MaskPng, ProbPng, RunFormat
 from ldznet_cli.inference.prompts import Prompt, Task, slug
 from ldznet_cli.samples.atomic import write_atomically
-from ldznet_cli.samples.masks import write_mask, write_prob
 
 RECORDS, FAILED, MANIFEST = "records.jsonl", "failed.jsonl", "run.json"
 
-Drawer = Callable[[Image.Image, NDArray[np.bool_], str], Image.Image]
-"""(image, mask, label) → the picture for the eye. Colours are the business of whoever gives it."""
+NAME = "{image}/{label}"
+"""How masks are called: the image's name without suffix, a folder, and in it the label."""
 
-_JPEG_QUALITY = 90
+_FIELDS = ("image", "folder", "stem", "label")
 
 
 @dataclass(frozen=True)
 class Paths:
-    """The files of one (image, label); `overlay` is None where none is drawn."""
+    """The files of one (image, label), by their format."""
 
-    mask: Path
-    prob: Path
-    overlay: Path | None
+    files: Mapping[str, Path]
 
-    def all(self) -> Iterator[Path]:
-        """Those that there are to be."""
-        yield from (path for path in (self.mask, self.prob, self.overlay) if path is not None)
+    def get(self, name: str) -> str | None:
+        """The path as records tell it; None where this format is not written."""
+        return str(self.files[name]) if name in self.files else None
 
     def whole(self) -> bool:
         """Whether each of them is there, from its first bytes to its last."""
-        return all(map(_is_whole, self.all()))
+        return all(map(is_whole, self.files.values()))
 
 
 @dataclass(frozen=True)
 class OutputPlan:
-    """What is written, and where. `draw` makes the overlays, None leaves them out; `rle` puts masks into records."""
+    """What is written, and where: formats of a mask, of an image and of the run; `rle` puts masks into records.
+
+    `name` is a mask's path below OUT without suffix: {image} is the image's path without suffix, {folder} and {stem}
+    are its two halves, {label} is the mask's label. Raises UsageError for a name that can't be.
+    """
 
     out: Path
-    draw: Drawer | None = None
+    masks: Sequence[MaskFormat] = (MaskPng(), ProbPng())
+    images: Sequence[ImageFormat] = ()
+    runs: Sequence[RunFormat] = ()
     rle: bool = False
+    name: str = NAME
 
-    def paths(self, name: str, prompt: Prompt) -> Paths:
-        """The files for the image called `name`, mirrored below OUT."""
-        folder = self.out / PurePosixPath(name).with_suffix("")
-        stem = slug(prompt.label)
-        overlay = folder / f"{stem}.overlay.jpg" if self.draw else None
-        return Paths(folder / f"{stem}.png", folder / f"{stem}.prob.png", overlay)
+    def __post_init__(self) -> None:
+        unknown = [field for field in re.findall(r"\{(.*?)\}", self.name) if field not in _FIELDS]
+        if unknown or not self.name.strip("/"):
+            raise UsageError(
+                f"the name {self.name!r} holds {{{unknown[0] if unknown else ''}}}: known are "
+                + ", ".join(f"{{{field}}}" for field in _FIELDS)
+            )
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The names of all that is written."""
+        names = [made.name for made in self.masks] + [made.name for made in self.images]
+        return (*names, *(made.name for made in self.runs))
+
+    def paths(self, image: str, prompt: Prompt) -> Paths:
+        """The files of the masks of the image called so."""
+        stem = self._stem(image, slug(prompt.label))
+        return Paths({made.name: self.out / f"{stem}{made.suffix}" for made in self.masks})
+
+    def image_paths(self, image: str) -> Paths:
+        """The files that tell of the image as a whole."""
+        stem = PurePosixPath(image).with_suffix("")
+        return Paths({made.name: self.out / made.folder / f"{stem}{made.suffix}" for made in self.images})
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Raises UsageError, before anything is done, when two results would have the same file, or leave OUT."""
-        taken: dict[Path, str] = {
-            self.out / name: f"OUT's own {name}" for name in (RECORDS, FAILED, MANIFEST)
-        }
+        taken: dict[Path, str] = {self.out / name: f"OUT's own {name}" for name in self._own()}
         folders: dict[Path, str] = {}
         for task in tasks:
             source = str(task.image.path)
             _check_name(task.image.name)
-            for prompt in task.prompts:
-                for path in self.paths(task.image.name, prompt).all():
-                    _claim(taken, path, source)
-                    folders.update(dict.fromkeys(path.parents, source))
+            for path, owner in self._claims(task):
+                _claim(taken, path, source, owner)
+                folders.update(dict.fromkeys(path.parents, source))
         for path in taken.keys() & folders.keys():
-            raise UsageError(f"{taken[path]} and {folders[path]} would both be {path}: rename one of them")
+            raise UsageError(
+                f"{taken[path].partition(': ')[0]} and {folders[path]} would both be {path}: rename one of them"
+            )
 
-    def write(self, paths: Paths, image: Image.Image, decision: Decision, label: str) -> None:
+    def write(self, paths: Paths, answer: Answer) -> None:
         """Each file whole or not at all. Raises DiskFull, LdznetError."""
-        write_prob(paths.prob, decision.prob)
-        if self.draw is not None and paths.overlay is not None:
-            buffer = io.BytesIO()
-            drawn = self.draw(image, decision.mask, label)
-            drawn.save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
-            write_atomically(paths.overlay, buffer.getvalue())
-        write_mask(paths.mask, decision.mask)
+        for made in self.masks:
+            write_atomically(paths.files[made.name], made.encode(answer))
+
+    def _own(self) -> Iterator[str]:
+        yield from (RECORDS, FAILED, MANIFEST)
+        for made in self.images:
+            yield from made.beside()
+        for whole in self.runs:
+            yield from whole.files
+
+    def _claims(self, task: Task) -> Iterator[tuple[Path, str]]:
+        """Each file with the (image, label) whose it is."""
+        for path in self.image_paths(task.image.name).files.values():
+            yield path, ""
+        for prompt in task.prompts:
+            for path in reversed([*self.paths(task.image.name, prompt).files.values()]):
+                yield path, prompt.label  # the last one written, the mask, is the one to tell of
+
+    def _stem(self, image: str, label: str) -> str:
+        path = PurePosixPath(image).with_suffix("")
+        folder = "" if path.parent == PurePosixPath(".") else str(path.parent)
+        values = {"image": str(path), "folder": folder, "stem": path.name, "label": label}
+        filled = re.sub(r"\{(.*?)\}", lambda field: values[field[1]], self.name).lstrip("/")
+        _check_name(filled)
+        return filled
 
 
-def _check_name(name: str) -> None:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.stem:
-        raise UsageError(f"the image name {name!a} leads out of the output folder: name its folder instead")
-
-
-def _claim(taken: dict[Path, str], path: Path, source: str) -> None:
-    other = taken.setdefault(path, source)
-    if other != source:
-        raise UsageError(
-            f"{other} and {source} would both be {path}: rename one of them, or segment them into two --out"
-        )
-
-
-def _is_whole(path: Path) -> bool:
-    ends = {".png": (b"\x89PNG", b"IEND\xaeB`\x82"), ".jpg": (b"\xff\xd8", b"\xff\xd9")}
+def is_whole(path: Path) -> bool:
+    """Whether a file of ours is there from its first bytes to its last. (Text is written in one piece: it is there.)"""
+    ends = {
+        ".png": (b"\x89PNG", b"IEND\xaeB`\x82"),
+        ".jpg": (b"\xff\xd8", b"\xff\xd9"),
+        ".json": (b"{", b"}\n"),
+        ".txt": (b"", b""),
+    }
     first, last = ends[path.suffix]
     try:
         with path.open("rb") as file:
@@ -108,3 +135,22 @@ def _is_whole(path: Path) -> bool:
             return start == first and file.read() == last
     except OSError:
         return False
+
+
+def _check_name(name: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.stem:
+        raise UsageError(f"the image name {name!a} leads out of the output folder: name its folder instead")
+
+
+def _claim(taken: dict[Path, str], path: Path, source: str, label: str) -> None:
+    owner = f"{source}: {label}"
+    other = taken.setdefault(path, owner)
+    if other != owner:
+        first = other.partition(": ")[0]
+        advice = (
+            "put {label} into --name"
+            if first == source
+            else "rename one of them, or segment them into two --out"
+        )
+        raise UsageError(f"{first} and {source} would both be {path}: {advice}")

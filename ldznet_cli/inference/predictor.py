@@ -22,6 +22,7 @@ class PredictorIdentity:
     model:    the model's name, `model_digest` the SHA-256 of its configuration and weights
     ldm, seed, draws: None where there is no LDM, or no noise
     template: the prompt around a phrase, "{}" where it is put bare
+    tuned_on: SHA-256 of the ground truth that its own threshold was tuned on
     settings: whatever else its answers depend on, as JSON values
     """
 
@@ -33,6 +34,7 @@ class PredictorIdentity:
     seed: int | None = None
     draws: int | None = None
     template: str = "{}"
+    tuned_on: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,25 +18,46 @@ _LONGEST = 80
 
 @dataclass(frozen=True)
 class Prompt:
-    """A phrase to look for, and the label that its mask is called by."""
+    """A phrase to look for, and the label that its mask is called by.
+
+    With `synonyms` a pixel has the highest of their probabilities, and `phrase` is how they were typed. A pixel at
+    which one of the `negatives` is more probable belongs to that, not to the phrase.
+    """
 
     phrase: str
     label: str
+    synonyms: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, text: str) -> Prompt:
-        """ "lamp" is its own label; "lamp=light" is looked for as a lamp and called "light".
+    def of(cls, text: str, negatives: Sequence[str] = ()) -> Prompt:
+        """ "lamp" is its own label; "lamp=light" is looked for as a lamp and called "light"; "lamp|light fixture" is
+        looked for as both and called by the first.
 
         Raises PromptError for a phrase of only spaces, UsageError for an empty label.
         """
-        phrase, equals, label = text.rpartition("=")
-        if not equals:
-            return cls(clean_phrase(text), clean_phrase(text))
-        if not label.strip():
+        asked, equals, label = text.rpartition("=")
+        if equals and not label.strip():
             raise UsageError(
                 f"the prompt {text!r} ends in '=': the label comes after it, as in \"lamp=light\""
             )
-        return cls(clean_phrase(phrase), clean_phrase(label))
+        phrases = tuple(dict.fromkeys(map(clean_phrase, (asked if equals else text).split("|"))))
+        return cls(
+            phrase="|".join(phrases),
+            label=clean_phrase(label) if equals else phrases[0],
+            synonyms=phrases if len(phrases) > 1 else (),
+            negatives=tuple(dict.fromkeys(map(clean_phrase, negatives))),
+        )
+
+    @property
+    def positives(self) -> tuple[str, ...]:
+        """What is looked for: the synonyms, or the phrase alone."""
+        return self.synonyms or (self.phrase,)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """All that a predictor has to answer."""
+        return (*self.positives, *self.negatives)
 
 
 @dataclass(frozen=True)
@@ -47,32 +68,43 @@ class Task:
     prompts: tuple[Prompt, ...]
 
 
-def prompts_of(texts: Iterable[str]) -> tuple[Prompt, ...]:
-    """The prompts as they were typed, each once.
+def prompts_of(texts: Iterable[str], negatives: Sequence[str] = ()) -> tuple[Prompt, ...]:
+    """The prompts as they were typed, each once, all with these negatives.
 
     Raises UsageError for two that would have the same file, and what `Prompt.of` raises.
     """
-    prompts = tuple(dict.fromkeys(map(Prompt.of, texts)))
+    return distinct(Prompt.of(text, negatives) for text in texts)
+
+
+def distinct(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
+    """Each prompt once. Raises UsageError for two that would have the same file."""
+    unique = tuple(dict.fromkeys(prompts))
     taken: dict[str, Prompt] = {}
-    for prompt in prompts:
+    for prompt in unique:
         other = taken.setdefault(slug(prompt.label), prompt)
         if other is not prompt:
             raise UsageError(
                 f"the labels {other.label!r} and {prompt.label!r} would have the same file, {slug(prompt.label)}.png: "
                 f'name one of them, as in --prompt "{prompt.phrase}=other name"'
             )
-    return prompts
+    return unique
 
 
-def prompts_of_phrases(phrases: Sequence[str]) -> tuple[Prompt, ...]:
-    """The phrases of an annotation file, which nobody can rename: where two would have the same file, the later one's
-    label ends in a few letters of its hash."""
+def labels_of(tasks: Iterable[Task]) -> tuple[str, ...]:
+    """Every label of a run, once, in the order in which they first come: what classes are numbered by."""
+    return tuple(dict.fromkeys(prompt.label for task in tasks for prompt in task.prompts))
+
+
+def prompts_of_phrases(phrases: Sequence[str], negatives: Sequence[str] = ()) -> tuple[Prompt, ...]:
+    """The phrases of an annotation file, taken as they are, which nobody can rename: where two would have the same
+    file, the later one's label ends in a few letters of its hash."""
+    clean = tuple(dict.fromkeys(map(clean_phrase, negatives)))
     taken: set[str] = set()
     prompts = []
     for phrase in dict.fromkeys(phrases):
         label = phrase if slug(phrase) not in taken else f"{phrase} {_hash(phrase)}"
         taken.add(slug(label))
-        prompts.append(Prompt(phrase, label))
+        prompts.append(Prompt(phrase, label, negatives=clean))
     return tuple(prompts)
 
 

@@ -67,7 +67,7 @@ def whole(out: Path) -> int:
     for record in records:
         paths = plan.paths(record.image.name, RED)
         assert paths.whole()
-        Image.open(paths.mask).load()
+        Image.open(paths.files["mask"]).load()
     assert not list(out.rglob("*.part"))
     return len(records)
 

@@ -194,7 +194,7 @@ def test_prune(cache: Path, data: Data, run: Run) -> None:
     assert "nothing to prune" in run("cache", "prune", cache, "--older-than", "1d")[2]
     for path in cache.rglob("*"):
         os.utime(path, (1e9, 1e9))
-    code, out, err = run("cache", "prune", cache, "--older-than", "52w", "--model", "ldm")
+    code, out, err = run("cache", "prune", cache, "--older-than", "52w", "--made-with", "ldm")
     assert code == 0
     assert out.startswith("manifest ")
     assert contents(cache) == {}

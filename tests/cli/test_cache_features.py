@@ -282,7 +282,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(
     assert code == 0
     warnings = [line for line in err.splitlines() if "warning" in line]
     assert warnings == [
-        "ldznet: warning: out of memory: from here on batches of 2; each object says what made it"
+        "ldznet: warning: out of memory: batches of 2 from here on; each object says what made it"
     ]
     cached = CachedFeatures.open(Path("ldznet-cache"))
     unit = cached.manifest.unit(next(iter(cached.manifest.items)))

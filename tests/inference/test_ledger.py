@@ -11,7 +11,7 @@ from PIL import Image
 
 from ldznet_cli.errors import DiskFull
 from ldznet_cli.inference import Ledger, OutputPlan, Prompt
-from ldznet_cli.inference.decision import decide
+from ldznet_cli.inference.answering import Finish, answered
 from ldznet_cli.inference.ledger import _append, digest_of_settings, read_records
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.record import Record, RecordImage
@@ -25,13 +25,14 @@ IMAGE = ImageRef(Path("in/a.png"), "a.png")
 def done(ledger: Ledger, name: str = "a.png", **changes: Any) -> Record:
     """Writes the files of one answer, and its record."""
     paths = ledger.plan.paths(name, LAMP)
-    ledger.plan.write(paths, Image.new("RGB", (4, 4)), decide(np.ones((2, 2), np.float32), 4, 4, 0.5), "lamp")
+    made = answered(Image.new("RGB", (4, 4)), "lamp", np.ones((2, 2), np.float32), Finish(0.5))
+    ledger.plan.write(paths, made.answer)
     fields = {
         "image": RecordImage(f"in/{name}", name, SHA, 4, 4),
         "phrase": "lamp",
         "label": "lamp",
-        "mask": str(paths.mask),
-        "prob": str(paths.prob),
+        "mask": paths.get("mask"),
+        "prob": paths.get("prob"),
         "settings": ledger.digest,
     }
     record = Record(**{**fields, **changes})
@@ -65,7 +66,7 @@ def test_what_differs_is_made_anew(plan: OutputPlan) -> None:
     assert ledger.find(IMAGE, Prompt("light", "lamp"), SHA) is None
     assert ledger.find(IMAGE, Prompt("lamp", "light"), SHA) is None
     assert Ledger(plan, SETTINGS, overwrite=True).find(IMAGE, LAMP, SHA) is None
-    plan.paths("a.png", LAMP).mask.unlink()
+    plan.paths("a.png", LAMP).files["mask"].unlink()
     assert ledger.find(IMAGE, LAMP, SHA) is None
 
 

@@ -16,6 +16,7 @@ from ldznet_cli.ldm import FrozenLDM
 from ldznet_cli.nets import load_net
 from ldznet_cli.samples.geometry import to_tensor
 from ldznet_cli.samples.images import ImageRef, sha256_of
+from ldznet_cli.samples.templates import TEMPLATES
 from tests.inference.conftest import square
 from tests.tiny import tiny_ldm as build_ldm
 from tests.tiny_net import tiny_net
@@ -83,7 +84,7 @@ def test_the_grid_is_the_geometry_s(nets: Nets, ldm: FrozenLDM, image: Image.Ima
 def test_it_is_the_net_on_live_features(nets: Nets, ldm: FrozenLDM, tmp_path: Path) -> None:
     path = square(tmp_path / "a.png", "green", (64, 64))
     made = predictor(nets, ldm, seed=3)
-    source = LiveFeatures(ldm, made.geometry, made.policy, batch=1)
+    source = LiveFeatures(ldm, made.geometry, made.policies[0], batch=1)
     sample = source.features(ImageRef(path, "a.png"), [FeatureItem("lamp")])[0]
     net = load_net(nets("ldznet"))
     with torch.no_grad():
@@ -97,11 +98,11 @@ def test_it_is_the_net_on_live_features(nets: Nets, ldm: FrozenLDM, tmp_path: Pa
 def test_draws_are_averaged_as_logits(nets: Nets, ldm: FrozenLDM, image: Image.Image) -> None:
     made = predictor(nets, ldm, draws=2, batch=2)
     pixels = to_tensor(image, made.geometry)
-    source = LiveFeatures(ldm, made.geometry, made.policy, batch=1)
+    source = LiveFeatures(ldm, made.geometry, made.policies[0], batch=1)
     from ldznet_cli.features.unit import unit_of
 
     items = [FeatureItem("lamp", draw) for draw in (0, 1)]
-    samples = source.of_pixels(pixels, unit_of(ImageRef(Path(), ""), SHA, items, made.policy), items)
+    samples = source.of_pixels(pixels, unit_of(ImageRef(Path(), ""), SHA, items, made.policies[0]), items)
     assert samples[0].timestep != samples[1].timestep
     net = load_net(nets("ldznet"))
     with torch.no_grad():
@@ -174,3 +175,25 @@ def test_values_that_are_not_finite_are_an_error(ldm: FrozenLDM, tiny_ldm: Path,
         parameter.data.fill_(float("nan"))
     with pytest.raises(ModelError, match="not finite"):
         made.predict(Image.new("RGB", (64, 64)), SHA, ["lamp"])
+
+
+def test_an_ensemble_is_the_mean_of_the_nine_templates_logits(
+    nets: Nets, ldm: FrozenLDM, image: Image.Image
+) -> None:
+    def logits(template: str) -> np.ndarray:
+        prob = predictor(nets, ldm, template=template, seed=2).predict(image, SHA, ["lamp"])[0].prob
+        return np.log(prob / (1 - prob))
+
+    many = predictor(nets, ldm, template="ensemble", seed=2, batch=2)
+    assert many.identity.template == "ensemble"
+    found = many.predict(image, SHA, ["lamp"])[0].prob
+    expected = np.mean([logits(template) for template in TEMPLATES], axis=0)
+    assert np.allclose(found, 1 / (1 + np.exp(-expected)), atol=2e-5)
+    assert np.abs(found - predictor(nets, ldm, seed=2).predict(image, SHA, ["lamp"])[0].prob).max() > 1e-4
+
+
+def test_an_ensemble_checks_every_template(nets: Nets, ldm: FrozenLDM) -> None:
+    phrase = "x" * 15  # room for the first template's other words, not for the second's
+    predictor(nets, ldm).check([phrase])
+    with pytest.raises(PromptError, match="too long"):
+        predictor(nets, ldm, template="ensemble").check([phrase])

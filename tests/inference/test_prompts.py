@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ldznet_cli.errors import PromptError, UsageError
-from ldznet_cli.inference.prompts import Prompt, prompts_of, prompts_of_phrases, slug
+from ldznet_cli.inference.prompts import Prompt, Task, labels_of, prompts_of, prompts_of_phrases, slug
+from ldznet_cli.samples.listing import ImageRef
 
 
 @pytest.mark.parametrize(
@@ -71,3 +74,32 @@ def test_a_slug_is_one_harmless_file_name(label: str) -> None:
 @given(st.text("aä", min_size=60, max_size=120), st.text("aä", min_size=60, max_size=120))
 def test_long_labels_keep_apart(one: str, other: str) -> None:
     assert (slug(one) == slug(other)) == (one == other)
+
+
+def test_synonyms_are_called_by_the_first_and_kept_as_typed() -> None:
+    prompt = Prompt.of("lamp | light  fixture|lamp")
+    assert (prompt.phrase, prompt.label) == ("lamp|light fixture", "lamp")
+    assert prompt.positives == prompt.asked == ("lamp", "light fixture")
+    named = Prompt.of("lamp|bulb=light", ["  moon ", "sun", "moon"])
+    assert (named.label, named.negatives) == ("light", ("moon", "sun"))
+    assert named.asked == ("lamp", "bulb", "moon", "sun")
+    assert Prompt.of("lamp").positives == ("lamp",)
+
+
+@pytest.mark.parametrize("text", ["lamp|", "|", "lamp||bulb", "lamp|=x"])
+def test_a_synonym_of_nothing(text: str) -> None:
+    with pytest.raises(PromptError):
+        Prompt.of(text)
+
+
+def test_phrases_of_a_file_are_taken_as_they_are() -> None:
+    (prompt,) = prompts_of_phrases(["black|white cat=3"], ["dog"])
+    assert prompt == Prompt("black|white cat=3", "black|white cat=3", negatives=("dog",))
+    assert prompt.positives == ("black|white cat=3",)
+
+
+def test_labels_are_numbered_as_they_come() -> None:
+    tasks = [
+        Task(ImageRef(Path(name), name), prompts_of(texts)) for name, texts in (("a", "xy"), ("b", "zy"))
+    ]
+    assert labels_of(tasks) == ("x", "y", "z")
