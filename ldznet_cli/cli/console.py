@@ -36,8 +36,10 @@ def warn(message: str) -> None:
 
 
 def error(message: str) -> None:
-    """The one line of a failure; --quiet does not silence it."""
-    print("ldznet: error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    """The one line of a failure; --quiet does not silence it. What a terminal would obey is shown, not sent."""
+    line = " ".join(message.split())
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+    print(f"ldznet: error: {shown}", file=sys.stderr, flush=True)
 
 
 def emit(line: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from ldznet_cli.cli import console, models, options
+from ldznet_cli.cli import console, models, options, predictors
 from ldznet_cli.cli import segment_options as asks
 from ldznet_cli.cli.interrupt import stop_on_interrupt
 from ldznet_cli.cli.segment_formats import formats_of, plan_of
@@ -16,12 +16,6 @@ from ldznet_cli.cli.segment_plan import show_plan
 from ldznet_cli.cli.segment_report import Report
 from ldznet_cli.cli.segment_tasks import Asked, tasks_of
 from ldznet_cli.config import OUT_FOLDER
-from ldznet_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from ldznet_cli.inference import Predictor
-
-CLIPSEG = "CIDAS/clipseg-rd64-refined"
 
 
 def segment(
@@ -37,16 +31,17 @@ def segment(
     null: asks.Null = False,
     model: options.Model = None,
     predictor: Annotated[
-        Literal["net", "clipseg", "category-mean"],
+        predictors.Kind,
         typer.Option(
             "--predictor",
-            help="What answers: one of our nets (--model), CLIPSeg (--clipseg), or the mean mask that a phrase has in "
-            "--fit: the floor for any table.",
+            help="What answers: one of our nets (--model), CLIPSeg (--clipseg), the change that a phrase makes to the "
+            "noise that --ldm predicts, without any training, or the mean mask that a phrase has in --fit: the floor "
+            "for any table.",
         ),
     ] = "net",
     clipseg: Annotated[
         str, typer.Option("--clipseg", metavar="NAME", help="Which CLIPSeg: a hub id or a folder.")
-    ] = CLIPSEG,
+    ] = predictors.CLIPSEG,
     fit: Annotated[
         Path | None,
         typer.Option(
@@ -58,12 +53,12 @@ def segment(
         typer.Option(
             "--ldm",
             metavar="NAME",
-            help="The latent diffusion model of --model: 'miniature', a diffusers folder or a hub id; by default the "
-            "one that --model names.",
+            help="The latent diffusion model: 'miniature', a diffusers folder or a hub id; by default the one that "
+            "--model names, for noise-difference the miniature.",
         ),
     ] = None,
     vae: options.Vae = None,
-    draws: asks.Draws = 1,
+    draws: asks.Draws = None,
     seed: options.Seed = 0,
     template: asks.Template = "a photo of a {}.",
     batch: asks.Batch = None,
@@ -110,10 +105,11 @@ def segment(
       find . -name '*.png' -print0 | ldznet segment -0 - --prompts phrases.txt --format coco,yolo
       ldznet segment ./images --prompt lamp --model runs/ldznet --draws 4
       ldznet segment --prompts-from gt.json | ldznet evaluate --gt gt.json
+      ldznet segment ./images --prompt lamp --predictor noise-difference --ldm CompVis/stable-diffusion-v1-4
       ldznet segment --prompts-from gt.json --predictor category-mean --fit train.json | ldznet evaluate --gt gt.json
       ldznet segment ./images --prompt lamp | jq -r 'select(.score > 0.5) | .mask'
     """
-    from ldznet_cli.inference import Finish, Halving, open_ledger
+    from ldznet_cli.inference import Finish, open_ledger
     from ldznet_cli.inference import segment as run
     from ldznet_cli.samples.shaping import Shaping
 
@@ -137,14 +133,23 @@ def segment(
         show_plan(tasks, plan, as_json=as_json)
         return
     where = models.resolve_device(device)
-    rows = batch or (1 if where == "cpu" else 8)
-    if predictor == "clipseg":
-        answering: Predictor = Halving(_clipseg(clipseg, where, dtype, rows, offline), console.warn)
-    elif predictor == "category-mean":
-        answering = _category_mean(fit)
-    else:
-        net = _net(model, ldm, vae, where, dtype, rows, offline, draws, template, seed)
-        answering = Halving(net, console.warn)
+    answering = predictors.load(
+        predictors.Ask(
+            kind=predictor,
+            model=model,
+            clipseg=clipseg,
+            fit=fit,
+            ldm=ldm,
+            vae=vae,
+            draws=draws,
+            seed=seed,
+            template=template,
+            batch=batch or (1 if where == "cpu" else 8),
+            dtype=dtype,
+            device=where,
+            offline=offline,
+        )
+    )
     finish = Finish(
         answering.threshold if threshold is None else threshold,
         min_score,
@@ -163,53 +168,3 @@ def segment(
         for record in records:
             report.add(record, shown)
     report.end()
-
-
-def _clipseg(name: str, device: str, dtype: str, batch: int, offline: bool) -> Predictor:
-    import torch
-
-    from ldznet_cli.inference import ClipSegPredictor
-
-    return ClipSegPredictor(name, device=device, dtype=getattr(torch, dtype), batch=batch, offline=offline)
-
-
-def _category_mean(fit: Path | None) -> Predictor:
-    if fit is None:
-        raise UsageError(
-            "--predictor category-mean needs --fit: the annotations whose masks it takes the mean of"
-        )
-    from ldznet_cli.inference.category_mean import CategoryMeanPredictor
-    from ldznet_cli.samples.coco import load_coco
-
-    return CategoryMeanPredictor(load_coco(fit))
-
-
-def _net(
-    model: str | None,
-    ldm: str | None,
-    vae: str | None,
-    device: str,
-    dtype: str,
-    batch: int,
-    offline: bool,
-    draws: int,
-    template: str,
-    seed: int,
-) -> Predictor:
-    import torch
-
-    from ldznet_cli.inference import load_predictor
-
-    folder, _ = models.resolve_model(model)
-    return load_predictor(
-        folder,
-        None if ldm is None else models.resolve_ldm(ldm),
-        vae=vae,
-        device=device,
-        dtype=getattr(torch, dtype),
-        offline=offline,
-        draws=draws,
-        template=template,
-        seed=seed,
-        batch=batch,
-    )

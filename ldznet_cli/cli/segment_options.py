@@ -135,7 +135,13 @@ Feather = Annotated[
     ),
 ]
 Draws = Annotated[
-    int, typer.Option("--draws", min=1, help="Noise draws of LD-ZNet whose logits are averaged.")
+    int | None,
+    typer.Option(
+        "--draws",
+        min=1,
+        help="Noise draws that are averaged: LD-ZNet's logits (by default 1), noise-difference's maps (4).",
+        show_default=False,
+    ),
 ]
 Template = Annotated[
     str,

@@ -56,17 +56,14 @@ class Learner:
         for batch in batches:
             together = batch is batches[-1]  # gradients of the processes meet once a step
             with nullcontext() if together else self.accelerator.no_sync(self.model):
-                loss += self._backward(batch.to(self.accelerator.device)) * batch.weight
-        self.scaler.unscale_(self.optimizer)
-        if self.config.clip is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.ema.update(self.net)
+                mean = self.forward(batch.to(self.accelerator.device))
+                self.backward(mean, batch.weight)
+            loss += mean.item() * batch.weight
+        self.update()
         return processes.total(self.accelerator, loss)
 
-    def _backward(self, batch: Batch) -> float:
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean loss of a batch. Raises LdznetError, with the samples, where it is not finite."""
         dtype = _DTYPES[self.config.precision]
         with torch.autocast(self.accelerator.device.type, dtype, enabled=dtype != torch.float32):
             logits: Tensor = self.model(batch.inputs, batch.text, batch.features)
@@ -76,9 +73,22 @@ class Learner:
             raise LdznetError(
                 f"the loss is {value} on {', '.join(batch.names)}; lower --learning-rate or look at these samples"
             )
+        return loss
+
+    def backward(self, loss: Tensor, weight: float) -> None:
+        """Adds the gradient of a batch that makes up `weight` of the step."""
         # The mean over processes is taken of gradients; over samples, it is by their weight in the batch.
-        self.scaler.scale(loss * (batch.weight * self.accelerator.num_processes)).backward()
-        return value
+        self.scaler.scale(loss * (weight * self.accelerator.num_processes)).backward()
+
+    def update(self) -> None:
+        """Clips the gradient, and moves the weights and their average."""
+        self.scaler.unscale_(self.optimizer)
+        if self.config.clip is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.ema.update(self.net)
 
     def save(self, folder: Path, progress: Progress) -> None:
         """Everything that `restore` needs, as a checkpoint of the run in `folder`."""

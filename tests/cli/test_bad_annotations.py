@@ -49,8 +49,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with annotated images, and masks made of them."""
     squares(tmp_path, count=2)
     monkeypatch.chdir(tmp_path)
-    segment = importlib.import_module("ldznet_cli.cli.segment")
-    monkeypatch.setattr(segment, "_net", lambda *_: ColourPredictor())
+    predictors = importlib.import_module("ldznet_cli.cli.predictors")
+    monkeypatch.setattr(predictors, "_net", lambda *_: ColourPredictor())
     assert main(["segment", *VERBS["segment"], "--quiet"]) == 0
     return tmp_path
 

@@ -20,14 +20,14 @@ from ldznet_cli.inference.outputs import OutputPlan
 from tests.tiny import tiny_ldm as build_ldm
 from tests.tiny_net import tiny_net
 
-SEGMENT = importlib.import_module("ldznet_cli.cli.segment")
+PREDICTORS = importlib.import_module("ldznet_cli.cli.predictors")
 RED = Prompt("red", "red")
 
 SLOW = """
 import importlib, sys, time
 from ldznet_cli import cli
 from ldznet_cli.inference import ColourPredictor
-verb = importlib.import_module("ldznet_cli.cli.segment")
+verb = importlib.import_module("ldznet_cli.cli.predictors")
 class Slow(ColourPredictor):
     def predict(self, image, sha256, phrases):
         print("at work", file=sys.stderr, flush=True)
@@ -46,7 +46,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(exist_ok=True)
         Image.effect_noise((200, 150), 90).convert("RGB").save(path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(SEGMENT, "_net", lambda *_: ColourPredictor())
+    monkeypatch.setattr(PREDICTORS, "_net", lambda *_: ColourPredictor())
     return tmp_path / "in"
 
 

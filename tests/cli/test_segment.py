@@ -20,7 +20,7 @@ from ldznet_cli.samples.record import schema
 from tests.tiny_clipseg import tiny_clipseg
 from tests.tiny_net import tiny_net
 
-SEGMENT = importlib.import_module("ldznet_cli.cli.segment")
+PREDICTORS = importlib.import_module("ldznet_cli.cli.predictors")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SEGMENT, "_net", lambda *_: ColourPredictor())
+    monkeypatch.setattr(PREDICTORS, "_net", lambda *_: ColourPredictor())
 
 
 @pytest.fixture
@@ -223,3 +223,17 @@ def test_the_category_s_mean_as_a_floor(folder: Path, capsys: pytest.CaptureFixt
     assert [r["box"] for r in records] == [[0, 0, 41, 60]] * 2
     _, err = run(capsys, *asked, code=2)
     assert "--fit" in err
+
+
+def test_what_the_ldm_knows_without_training(
+    folder: Path, tiny_ldm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("in", "--prompt", "red", "--predictor", "noise-difference", "--ldm", str(tiny_ldm))
+    records, err = run(capsys, *asked, "--device", "cpu")
+    assert "drawn scenes only" not in err
+    assert [(r["predictor"], r["model"], r["draws"]) for r in records] == [
+        ("noise-difference", str(tiny_ldm), 4)
+    ] * 2
+    assert all(Path(r["mask"]).is_file() and r["threshold"] == 0.5 for r in records)
+    more, _ = run(capsys, *asked, "--device", "cpu", "--draws", "2")
+    assert [r["draws"] for r in more] == [2, 2]

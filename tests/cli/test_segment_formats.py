@@ -20,7 +20,7 @@ from ldznet_cli.inference import ColourPredictor
 from ldznet_cli.samples.masks import read_mask
 from ldznet_cli.samples.record import schema
 
-SEGMENT = importlib.import_module("ldznet_cli.cli.segment")
+PREDICTORS = importlib.import_module("ldznet_cli.cli.predictors")
 Capture = pytest.CaptureFixture[str]
 ALL = "mask,overlay,prob,cutout,labelmap,coco,yolo,labelme"
 
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     half.paste("blue", (0, 0, 40, 60))
     half.save(tmp_path / "in" / "deep" / "half.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(SEGMENT, "_net", lambda *_: ColourPredictor())
+    monkeypatch.setattr(PREDICTORS, "_net", lambda *_: ColourPredictor())
     return tmp_path
 
 

@@ -17,7 +17,7 @@ from ldznet_cli.cli import main
 from ldznet_cli.inference import ColourPredictor
 from ldznet_cli.samples.masks import read_mask
 
-SEGMENT = importlib.import_module("ldznet_cli.cli.segment")
+PREDICTORS = importlib.import_module("ldznet_cli.cli.predictors")
 Capture = pytest.CaptureFixture[str]
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a.png", "b.jpg", "deep/c.png", "thumbs/a.png"):
         picture(tmp_path / "in" / name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(SEGMENT, "_net", lambda *_: ColourPredictor())
+    monkeypatch.setattr(PREDICTORS, "_net", lambda *_: ColourPredictor())
     return tmp_path
 
 

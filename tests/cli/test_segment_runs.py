@@ -15,7 +15,7 @@ from PIL import Image
 from ldznet_cli.cli import main
 from ldznet_cli.inference import ColourPredictor, ProbMap
 
-SEGMENT = importlib.import_module("ldznet_cli.cli.segment")
+PREDICTORS = importlib.import_module("ldznet_cli.cli.predictors")
 Capture = pytest.CaptureFixture[str]
 ASKED = ("segment", "in", "--prompt", "red")
 
@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             path.with_suffix(".whole").write_bytes(path.read_bytes())
             path.write_bytes(path.read_bytes()[:50])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(SEGMENT, "_net", lambda *_: ColourPredictor())
+    monkeypatch.setattr(PREDICTORS, "_net", lambda *_: ColourPredictor())
     return tmp_path
 
 
@@ -115,7 +115,7 @@ def test_overwrite_makes_it_anew(capsys: Capture) -> None:
 
 
 def test_a_dry_run_writes_nothing_and_loads_nothing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SEGMENT, "_net", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(PREDICTORS, "_net", lambda *_: pytest.fail("a model was loaded"))
     rows, err = run(capsys, 0, "--dry-run", "--prompt", "blue|navy", "--format", "mask,yolo")
     assert not Path("ldznet-out").exists()
     assert len(rows) == 12
@@ -152,7 +152,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(capsys: Capture, monkeypatch
             assert name == "batch"
             setattr(Small, name, value)
 
-    monkeypatch.setattr(SEGMENT, "_net", lambda *_: Careful())
+    monkeypatch.setattr(PREDICTORS, "_net", lambda *_: Careful())
     _, err = run(capsys, 0)
     assert "out of memory with --batch 4: going on with --batch 2" in err
     assert "out of memory with --batch 2: going on with --batch 1" in err

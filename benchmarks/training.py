@@ -1,0 +1,147 @@
+"""How fast a training step is, and where its time goes: input, forward, backward, optimiser.
+
+    python benchmarks/training.py [--net ldznet] [--steps 20] [--batch 16] [--dtype float32] [--live]
+    python benchmarks/training.py --ldm DIR --gt annotations.json --size 384 --batch 1 --recompute
+
+The features of the samples are cached first, in a temporary folder (`--live`: computed in the step). The first two
+steps are not counted. Medians over the others; one JSON object on standard output, a table on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ldznet_cli.cli import console, main as ldznet, models
+from ldznet_cli.cli.material import Ask, gather
+from ldznet_cli.nets import build_net
+from ldznet_cli.training import processes
+from ldznet_cli.training.config import preset
+from ldznet_cli.training.learner import Learner
+from ldznet_cli.training.run import Plan, plan
+
+SAMPLES = Path(__file__).parent.parent / "sample_data"
+WARM_UP = 2
+PHASES = ("input", "forward", "backward", "optimiser")
+
+
+class Watch:
+    """The seconds of each phase of each step."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+
+    def begin(self) -> None:
+        self.steps.append(dict.fromkeys(PHASES, 0.0))
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.steps[-1][name] += time.perf_counter() - began
+
+    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            with self.phase(name):
+                return call(*arguments)
+
+        return run
+
+
+def watched(learner: Learner, watch: Watch) -> Learner:
+    """The learner, each part of whose step is timed."""
+    parts = {"forward": "forward", "backward": "backward", "optimiser": "update"}
+    for phase, method in parts.items():
+        setattr(learner, method, watch.timed(phase, getattr(learner, method)))
+    return learner
+
+
+def run(planned: Plan, device: str, steps: int) -> Watch:
+    config, data, watch = planned.config, planned.data(), Watch()
+    net = build_net(planned.net, config.seed).to(device).train()
+    learner = watched(Learner(net, config, processes.join(device)), watch)
+    for step in range(WARM_UP + steps):
+        watch.begin()
+        with watch.phase("input"):
+            batch = data[step]
+        learner.step([batch], config.learning_rate)
+    return watch
+
+
+def planned(options: argparse.Namespace, folder: Path) -> tuple[Plan, str]:
+    """The run that `ldznet train` would make of the same options."""
+    cache, device = folder / "cache", models.resolve_device(options.device)
+    size = [] if options.size is None else ["--size", str(options.size)]
+    if not options.live:
+        made = [
+            "--gt",
+            str(options.gt),
+            "--ldm",
+            options.ldm,
+            "--cache",
+            str(cache),
+            "--device",
+            options.device,
+        ]
+        if ldznet(["cache-features", *made, *size, "--quiet"]) != 0:
+            sys.exit(1)
+    ask = Ask(
+        gt=options.gt, images=None, groups=None, val_gt=None, cache=None if options.live else str(cache),
+        cache_copy=None, ldm=models.resolve_ldm(options.ldm), ldm_name=options.ldm, vae=None, geometry=None,
+        size=options.size, device=device, offline=True, seed=0, crop=None, flip=False,
+    )  # fmt: skip
+    gathered = gather(ask, options.net, "cross-attention", options.head_width, "random", 0.0)
+    changes = {"negatives": 0.0, "precision": options.dtype, "recompute": options.recompute}
+    config = preset("miniature", batch=options.batch, **changes)
+    return plan(folder / "run", config, gathered.net, "random", gathered.material), device
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--net", choices=("rgbnet", "znet", "ldznet"), default="ldznet")
+    parser.add_argument("--ldm", default="miniature")
+    parser.add_argument("--gt", type=Path, default=SAMPLES / "photos.json")
+    parser.add_argument("--size", type=int, help="as for `ldznet cache-features`")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--head-width", type=int, default=16)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--live", action="store_true")
+    options = parser.parse_args()
+    console.quiet_libraries()
+    with tempfile.TemporaryDirectory() as folder:
+        made, device = planned(options, Path(folder))
+        watch = run(made, device, options.steps)
+    return report(watch, options)
+
+
+def report(watch: Watch, options: argparse.Namespace) -> int:
+    counted = watch.steps[WARM_UP:]
+    medians = {name: statistics.median(step[name] for step in counted) for name in PHASES}
+    total = statistics.median(sum(step.values()) for step in counted)
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+    result = {
+        "options": given,
+        "seconds": medians,
+        "step": total,
+        "samples_per_second": options.batch / total,
+    }
+    print(f"{options.net}, batch {options.batch}: {options.batch / total:.1f} samples/s", file=sys.stderr)
+    for name, seconds in medians.items():
+        print(f"{name:10} {1e3 * seconds:9.1f} ms {100 * seconds / total:5.1f} %", file=sys.stderr)
+    print(json.dumps(result, sort_keys=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""From `--predictor` and the options that go with it to what answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ldznet_cli.cli import console, models
+from ldznet_cli.config import MINIATURE
+from ldznet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from ldznet_cli.inference import Predictor
+
+CLIPSEG = "CIDAS/clipseg-rd64-refined"
+
+Kind = Literal["net", "clipseg", "noise-difference", "category-mean"]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Which predictor, and all that it may need; `draws` None is for the predictor to say."""
+
+    kind: Kind
+    model: str | None
+    clipseg: str
+    fit: Path | None
+    ldm: str | None
+    vae: str | None
+    draws: int | None
+    seed: int
+    template: str
+    batch: int
+    dtype: str
+    device: str
+    offline: bool
+
+
+def load(ask: Ask) -> Predictor:
+    """What answers, its batch halved where memory runs out. Raises what loading raises, and UsageError."""
+    if ask.kind == "category-mean":
+        return _category_mean(ask.fit)
+    from ldznet_cli.inference import Halving
+
+    if ask.kind == "noise-difference":
+        return _noise_difference(ask)
+    return Halving(_clipseg(ask) if ask.kind == "clipseg" else _net(ask), console.warn)
+
+
+def _clipseg(ask: Ask) -> Predictor:
+    import torch
+
+    from ldznet_cli.inference import ClipSegPredictor
+
+    dtype = getattr(torch, ask.dtype)
+    return ClipSegPredictor(ask.clipseg, device=ask.device, dtype=dtype, batch=ask.batch, offline=ask.offline)
+
+
+def _category_mean(fit: Path | None) -> Predictor:
+    if fit is None:
+        raise UsageError(
+            "--predictor category-mean needs --fit: the annotations whose masks it takes the mean of"
+        )
+    from ldznet_cli.inference.category_mean import CategoryMeanPredictor
+    from ldznet_cli.samples.coco import load_coco
+
+    return CategoryMeanPredictor(load_coco(fit))
+
+
+def _noise_difference(ask: Ask) -> Predictor:
+    import torch
+
+    from ldznet_cli.analysis.noise_difference import DRAWS, NoiseDifferencePredictor
+    from ldznet_cli.ldm import FrozenLDM
+
+    name = ask.ldm or MINIATURE
+    if ask.ldm is None:
+        console.say(f"ldznet: {models.MINIATURE_NOTICE}")
+    whole = FrozenLDM.load(
+        models.resolve_ldm(name),
+        blocks=None,
+        device=ask.device,
+        dtype=getattr(torch, ask.dtype),
+        vae=ask.vae,
+        offline=ask.offline,
+    )
+    draws = DRAWS if ask.draws is None else ask.draws
+    return NoiseDifferencePredictor(whole, ldm_name=name, draws=draws, template=ask.template, seed=ask.seed)
+
+
+def _net(ask: Ask) -> Predictor:
+    import torch
+
+    from ldznet_cli.inference import load_predictor
+
+    folder, _ = models.resolve_model(ask.model)
+    return load_predictor(
+        folder,
+        None if ask.ldm is None else models.resolve_ldm(ask.ldm),
+        vae=ask.vae,
+        device=ask.device,
+        dtype=getattr(torch, ask.dtype),
+        offline=ask.offline,
+        draws=1 if ask.draws is None else ask.draws,
+        template=ask.template,
+        seed=ask.seed,
+        batch=ask.batch,
+    )
