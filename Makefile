@@ -10,7 +10,7 @@ PYTEST_FLAGS ?= -n 2
 LDZNET := $(BIN)/ldznet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean miniature
+.PHONY: help demo test soak check format clean miniature
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo: $(READY) ## The whole main job on sample_data: cache features, train, segm
 
 test: $(READY) ## Run the tests (never needs root; what this machine lacks is skipped with its reason)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+soak: $(READY) ## Kill `ldznet cache-features` 50 times in mid-run: nothing may be lost or torn (minutes)
+	KILLS=50 $(BIN)/python -m pytest tests/faults/test_kill.py -k real_command --timeout 7200
 
 check: $(READY) ## Formatting, lint, strict types, the import contract, the README's generated blocks
 	$(BIN)/ruff format --check .

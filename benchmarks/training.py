@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ldznet_cli.cli import console, main as ldznet, models
+from ldznet_cli.cli import console, models
+from ldznet_cli.cli import main as ldznet
 from ldznet_cli.cli.material import Ask, gather
 from ldznet_cli.nets import build_net
 from ldznet_cli.training import processes

@@ -23,6 +23,7 @@ from ldznet_cli import errors
         (errors.CacheError, 1),
         (errors.ModelError, 1),
         (errors.DiskFull, 1),
+        (errors.EngineError, 1),
     ],
 )
 def test_exit_codes(error: type[errors.LdznetError], code: int) -> None:

@@ -67,13 +67,11 @@ def cache_features(
     ] = "float16",
     dtype: options.Dtype = "float32",
     batch: Annotated[
-        int | None,
+        int,
         typer.Option(
-            "--batch",
-            min=1,
-            help="Phrases of one image that go through the UNet at once; 1 on a CPU, 8 elsewhere.",
+            "--batch", min=1, help="Phrases of one image that go through the UNet at once, at most."
         ),
-    ] = None,
+    ] = 8,
     threads: Annotated[
         int | None,
         typer.Option("--threads", min=1, help="PyTorch's threads on a CPU; by default one for each core."),
@@ -143,7 +141,7 @@ def cache_features(
         asked, store = requests.everywhere(asked), Store(engine_options.everywhere(cache))
         ldm, vae = engine_options.named_everywhere(ldm), vae and engine_options.named_everywhere(vae)
         load = partial(feature_options.load_ldm, ldm, chosen, vae, device, dtype, offline)
-        device = "cpu"  # here, where nothing is computed
+        device, threads = "cpu", threads_per_worker or 1  # here nothing is computed
     model = feature_options.load_ldm(ldm, chosen, vae, device, dtype, offline)
     feature_options.require_timesteps(model, policy)
     grid = feature_options.geometry_for(model, geometry, size)

@@ -37,9 +37,7 @@ def warn(message: str) -> None:
 
 def error(message: str) -> None:
     """The one line of a failure; --quiet does not silence it. What a terminal would obey is shown, not sent."""
-    line = " ".join(message.split())
-    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
-    print(f"ldznet: error: {shown}", file=sys.stderr, flush=True)
+    print(f"ldznet: error: {_visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 def emit(line: str) -> None:
@@ -47,8 +45,9 @@ def emit(line: str) -> None:
 
     Raises PipeClosed when that program is gone.
     """
-    try:
-        print(line, flush=True)
+    encoding = sys.stdout.encoding or "utf-8"
+    try:  # a name of a file may hold what the terminal's encoding has no bytes for
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except BrokenPipeError as error:
         # What is still buffered can't be written: let the interpreter's last flush go nowhere, in silence.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,11 +66,19 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     for index, column in enumerate(columns):
         drawn.add_column(column, justify="right" if index else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+        drawn.add_row(*(_visible(str(cell)) for cell in row))
     out = Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
     with out.capture() as capture:
         out.print(drawn)
     emit("\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines()))
+
+
+def _visible(text: str) -> str:
+    """Words of other people's files, with what a terminal would obey spelt out."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
+    )
 
 
 class Progress:

@@ -68,7 +68,7 @@ def _coco(tasks: Sequence[Task], classes: Sequence[str], prompts_from: Path | No
     names = {
         clean_phrase(category[field]): category["id"]
         for field in ("name", "prompt")
-        for category in given.get("categories", [])
+        for category in given.get("categories") or []
         if category.get(field)
     }
     return CocoResults(_numbered([task.image.name for task in tasks], files), _numbered(classes, names))

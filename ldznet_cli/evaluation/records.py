@@ -92,7 +92,10 @@ def recorded_mask(record: Record, folder: Path | None) -> NDArray[np.bool_]:
 def located(path: str, folder: Path | None) -> Path:
     """The file a record names: as written, else the longest end of its path that exists in the records' folder."""
     written = Path(path)
-    if folder is None or written.exists() or ".." in written.parts:
+    try:
+        if folder is None or written.exists() or ".." in written.parts:
+            return written
+        ends = (Path(*written.parts[start:]) for start in range(written.is_absolute(), len(written.parts)))
+        return next((folder / end for end in ends if (folder / end).is_file()), written)
+    except OSError:  # a name that no file can have, as whoever opens it will say
         return written
-    ends = (Path(*written.parts[start:]) for start in range(written.is_absolute(), len(written.parts)))
-    return next((folder / end for end in ends if (folder / end).is_file()), written)

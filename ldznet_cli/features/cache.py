@@ -40,18 +40,18 @@ def cache_features(
 ) -> Generator[CacheEvent, None, None]:
     """Do what `plan` says is missing: first the prompts, then the images; a generator of what has been done.
 
-    Through the UNet go batches of exactly `batch` rows, of fewer where they do not fit into memory. `threads` (of
-    PyTorch, while this runs) are what it would use anyway when None; both are recorded. `engine` says where the work is
-    done, in this process by default; `load` is how its workers come by the LDM, when they cannot have this one. Closing
-    the generator stops it between two objects.
+    Through the UNet an image's rows go in as few batches as `batch` allows, all of one size; in more where those do not
+    fit into memory. `threads` (of PyTorch, while this runs) are what it would use anyway when None. Both are recorded.
+    `engine` says where the work is done, in this process by default; `load` is how its workers come by the LDM, when
+    they cannot have this one. Closing the generator stops it between two objects.
 
     Raises DiskFull (before any work when the disk is seen to be too small), CacheError for values that are not finite,
     LdznetError where one row is too much for memory, and what the engine raises.
     """
     plan.require_room()
     job = Filling(load or (lambda: ldm), plan.settings, store, batch, threads)
-    count = compute.default_threads() if threads is None else threads
-    yield from _Run(plan, job, engine or LocalEngine(), compute.arithmetic(ldm, count)).events()
+    made = compute.arithmetic(ldm, compute.default_threads() if threads is None else threads)
+    yield from _Run(plan, job, engine or LocalEngine(), {**made, "batch": batch}).events()
 
 
 class _Run:
@@ -82,7 +82,7 @@ class _Run:
         if not isinstance(task, Unit):
             return TextDone(task, done.objects, done.bytes)
         if done.error is None:
-            return UnitDone(task, done.objects, done.bytes, done.batch)
+            return UnitDone(task, done.objects, done.bytes, done.reduced)
         self.failures.append(Failure(task.image, done.error))
         return UnitFailed(self.failures[-1])
 
@@ -96,6 +96,6 @@ class _Run:
         if not items:
             return None
         versions = {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}}
-        about = {"arithmetic": {**self.made, "batch": self.job.batch}, "versions": versions}
+        about = {"arithmetic": dict(self.made), "versions": versions}
         made = Manifest(self.plan.settings, self.plan.draws, items, about, self.plan.views)
         return made.write(place)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ldznet_cli.features.unit import Request, batches
+from ldznet_cli.features.unit import Request, batches, rows_of_batch
 from ldznet_cli.ldm.frozen import FrozenLDM
 from ldznet_cli.tensors import Pixels
 
@@ -42,7 +42,8 @@ def feature_batches(
     the others are run as they are, so that no value depends on what is passed over.
     """
     z = z.to(ldm.device, ldm.dtype)
-    for start, rows in zip(range(0, len(requests), batch), batches(requests, batch), strict=True):
+    size = rows_of_batch(len(requests), batch)
+    for start, rows in zip(range(0, len(requests), size), batches(requests, batch), strict=True):
         if only is not None and not any(row in only for row in rows):
             continue
         text = torch.stack([text_of(row.prompt).to(ldm.device, ldm.dtype) for row in rows])
@@ -50,7 +51,7 @@ def feature_batches(
         timesteps = torch.tensor([row.draw.timestep for row in rows], device=ldm.device)
         found = ldm.features(z.expand(len(rows), *z.shape), text, timesteps, noise)
         blocks = {index: _plain(value) for index, value in found.items()}
-        asked = requests[start : start + batch]
+        asked = requests[start : start + size]
         yield [(row, {i: blocks[i][n] for i in sorted(blocks)}) for n, row in enumerate(asked)]
 
 

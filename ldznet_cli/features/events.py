@@ -29,13 +29,13 @@ class TextDone:
 class UnitDone:
     """All of one image is in the cache; `objects` and `bytes` are what had to be written for it.
 
-    `batch` rows went through the UNet at once: fewer than asked for where memory had run out.
+    `reduced` is the rows of a batch from here on, where memory ran out with as many as were asked for.
     """
 
     unit: Unit
     objects: int
     bytes: int
-    batch: int
+    reduced: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,6 @@ def read_failures(cache: Path | str | Place, shard: Shard = WHOLE) -> frozenset[
         return frozenset(Path(json.loads(line)["image"]) for line in place.read(file).decode().splitlines())
     except FileNotFoundError:
         raise NothingToDo(f"nothing has failed in {place.shown()}: there is no {file}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         advice = "delete it and run without --retry-failed"
         raise CacheError(f"{place.shown(file)} is not a list of failures ({error}); {advice}") from error

@@ -18,7 +18,7 @@ from ldznet_cli.features.key import FeatureSettings, Key, Storage, digest
 from ldznet_cli.features.overlap import Overlap
 from ldznet_cli.features.storage import stored
 from ldznet_cli.features.store import Store
-from ldznet_cli.features.unit import Request, Unit
+from ldznet_cli.features.unit import Request, Unit, rows_of_batch
 from ldznet_cli.ldm.frozen import FrozenLDM
 from ldznet_cli.ldm.memory import free_memory, out_of_memory
 from ldznet_cli.samples.images import identity_of, read_view, to_tensor
@@ -34,15 +34,15 @@ Task = tuple[str, ...] | Unit
 class Done:
     """What came of one task: the objects written for it and their bytes, or the `error` of an image that is left out.
 
-    `waited` seconds the model stood still meanwhile; `batch` rows went through the UNet at once at its end, in the
-    arithmetic of `made`.
+    `waited` seconds the model stood still meanwhile; `made` is its arithmetic, with the rows of a batch that were asked
+    for; `reduced` is the rows that batches have from here on, where memory has run out.
     """
 
     objects: int
     bytes: int
     waited: float
-    batch: int
     made: Mapping[str, Any]
+    reduced: int | None = None
     error: str | None = None
 
 
@@ -102,7 +102,7 @@ class _Worker:
         self.ldm, self.store, self.batch = ldm, job.store, job.batch
         self.settings: FeatureSettings = job.settings
         self.threads = compute.default_threads() if job.threads is None else job.threads
-        self.made = compute.arithmetic(ldm, self.threads)
+        self.made = {**compute.arithmetic(ldm, self.threads), "batch": self.batch}
         self.texts: dict[str, Tensor] = {}
         self.mended: list[int] = []
 
@@ -114,7 +114,8 @@ class _Worker:
                 written = [size for size in (*saved, *self.mended) if size]
                 waited, told = overlap.waited - told, overlap.waited
                 self.mended.clear()
-                yield Done(len(written), sum(written), waited, self.batch, self.made, loaded.error)
+                reduced = self.batch if self.batch < self.made["batch"] else None
+                yield Done(len(written), sum(written), waited, self.made, reduced, loaded.error)
 
     def _load(self, task: Task) -> _Loaded:
         """In a reader's thread: z from the cache where it is whole, else the image, if it is still the same."""
@@ -169,15 +170,16 @@ class _Worker:
     def _feature_objects(self, unit: Unit, z: Tensor, missing: set[Request]) -> Iterator[_Object]:
         """Where memory runs out, what is still missing is made in batches of half the size, and all that follows."""
         while missing:
+            rows = rows_of_batch(len(unit.requests), self.batch)
             try:
                 for request, blocks in self._rows(unit, z, missing):
                     tensors = {str(index): block for index, block in blocks.items()}
                     missing.discard(request)
-                    yield _Object(self._key(unit, request), tensors, self.settings.storage, self.batch)
+                    yield _Object(self._key(unit, request), tensors, self.settings.storage, rows)
             except (RuntimeError, MemoryError) as error:
-                if self.batch == 1 or not out_of_memory(error):
+                if rows == 1 or not out_of_memory(error):
                     raise
-                self.batch //= 2
+                self.batch = rows // 2
             if missing:
                 free_memory(self.ldm.device)
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ldznet_cli.errors import CacheError
+from ldznet_cli.errors import CacheError, UsageError
 from ldznet_cli.features.key import FeatureSettings, Key, digest
 from ldznet_cli.features.place import Entry, Place, place_of
 from ldznet_cli.features.source import FeatureItem
@@ -143,7 +143,7 @@ def read_manifest(place: Place, file: str) -> Manifest:
         found = Manifest(from_json(value["settings"]), value["draws"], value["items"], about, views)
         if found.file != file:
             raise ValueError("it has changed since it was written")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (UsageError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         advice = "delete it and run `ldznet cache-features` again, which makes nothing twice"
         raise CacheError(f"the manifest {place.shown(file)} cannot be read ({error}); {advice}") from error
     return found

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ def header_of(start: bytes | bytearray) -> tuple[int, dict[str, Any]]:
     length = int.from_bytes(start[:_LENGTH], "little")
     if len(start) < _LENGTH or length > LONGEST_HEADER or len(start) < _LENGTH + length:
         raise ValueError("its header is cut off")
-    header = json.loads(start[_LENGTH : _LENGTH + length])
+    header = _json(start[_LENGTH : _LENGTH + length])
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
         raise ValueError("its header is not one of ours")
     return _LENGTH + length, header
@@ -80,7 +81,7 @@ def header_of(start: bytes | bytearray) -> tuple[int, dict[str, Any]]:
 
 def about_of(header: Mapping[str, Any]) -> dict[str, Any]:
     """What the metadata of a header say. Raises ValueError when they are not ours."""
-    about = json.loads(str(header["__metadata__"].get(_ENTRY)))
+    about = _json(str(header["__metadata__"].get(_ENTRY)))
     if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("key"), dict):
         raise ValueError(f"it is not a {FORMAT}")
     return about
@@ -89,7 +90,7 @@ def about_of(header: Mapping[str, Any]) -> dict[str, Any]:
 def size_of(begin: int, header: Mapping[str, Any]) -> int:
     """The bytes that a whole file with this header has. Raises ValueError for a header that is not one."""
     try:
-        return begin + max((entry["data_offsets"][1] for _, entry in _entries(header)), default=0)
+        return begin + max((index(entry["data_offsets"][1]) for _, entry in _entries(header)), default=0)
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError("its table of tensors is broken") from error
 
@@ -109,6 +110,13 @@ def from_bytes(data: bytearray) -> CachedObject:
         raise ValueError("its checksum does not fit: bits have changed since it was written")
     tensors = {name: _tensor(data, begin, entry) for name, entry in table.items()}
     return CachedObject(about["key"], about["made"], tensors)
+
+
+def _json(text: str | bytes | bytearray) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its header is nested too deep") from error
 
 
 def _entries(header: Mapping[str, Any]) -> list[tuple[str, Any]]:

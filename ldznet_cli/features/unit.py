@@ -1,7 +1,8 @@
 """The unit of work: one image with all its phrases and draws, in an order that their content alone decides.
 
-Live and cached features are computed from units, in batches of one recorded shape, the last one filled up: that is
-what makes them equal to the last bit. (Batches of other shapes agree to about 1e-6 in float32.)
+Live and cached features are computed from units, in batches of one shape, which the unit's size decides and each
+object records; the last one is filled up. That makes them equal to the last bit. (Batches of other shapes agree to
+about 1e-6 in float32.)
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ldznet_cli.samples.images import ImageRef
 from ldznet_cli.samples.templates import prompt_of
 
 BATCH = 8
-"""Rows of a batch through the UNet, when nothing else is asked for."""
+"""Rows of a batch through the UNet at most, when nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,19 @@ def unit_of(image: ImageRef, sha256: str, items: Iterable[FeatureItem], policy: 
     return Unit(image, sha256, tuple(_request(sha256, item, policy) for item in unique))
 
 
-def batches(requests: Sequence[Request], batch: int) -> Iterator[tuple[Request, ...]]:
-    """`requests` in batches of exactly `batch`: the last one is filled up with its first request, again and again."""
-    if batch < 1:
-        raise UsageError(f"--batch must be at least 1, found {batch}")
-    for start in range(0, len(requests), batch):
-        part = tuple(requests[start : start + batch])
-        yield part + part[:1] * (batch - len(part))
+def rows_of_batch(count: int, most: int) -> int:
+    """The rows of each batch when `count` go in as few batches as `most` allows, all of one size."""
+    if most < 1:
+        raise UsageError(f"--batch must be at least 1, found {most}")
+    return -(-count // -(-count // most)) if count else most
+
+
+def batches(requests: Sequence[Request], most: int) -> Iterator[tuple[Request, ...]]:
+    """`requests` in batches of `rows_of_batch`: the last one is filled up with its first request, again and again."""
+    size = rows_of_batch(len(requests), most)
+    for start in range(0, len(requests), size):
+        part = tuple(requests[start : start + size])
+        yield part + part[:1] * (size - len(part))
 
 
 def _request(sha256: str, item: FeatureItem, policy: DrawPolicy) -> Request:

@@ -141,7 +141,7 @@ def _check_kind(folder: Path) -> None:
         kind = json.loads(path.read_text("utf-8")).get("model_type")
     except FileNotFoundError:
         raise WeightsUnavailable(f"{folder} holds no config.json: it is no model's folder") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     if kind != "clipseg":
         raise ModelError(f"{folder} is a {kind}, expected a clipseg: name another by --clipseg")

@@ -16,7 +16,7 @@ from ldznet_cli.features import FeatureItem, compute
 from ldznet_cli.features.unit import Request, unit_of
 from ldznet_cli.inference.predictor import PredictorIdentity, ProbMap
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
-from ldznet_cli.ldm.packing import pack
+from ldznet_cli.ldm.packing import place
 from ldznet_cli.nets import NetInfo, digest_of, load_net, read_info
 from ldznet_cli.samples.geometry import Geometry, to_tensor
 from ldznet_cli.samples.listing import ImageRef
@@ -71,8 +71,8 @@ class NetPredictor:
         self.info = read_info(folder)
         _check_ldm(self.info, ldm, draws, other_first_stage)
         self.ldm, self.draws, self.batch = ldm, draws, batch
-        self.net = load_net(folder, device=ldm.device, dtype=ldm.dtype)
-        pack(self.net)
+        self.net = load_net(folder).requires_grad_(False)
+        place(self.net, ldm.device, ldm.dtype)
         self.geometry = _geometry(self.info, folder)
         self.policies = [DrawPolicy(seed, self.info.timesteps, one) for one in self.templates]
         self.threshold = self.info.threshold

@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ldznet_cli.config import user_cache
-from ldznet_cli.errors import WeightsUnavailable
+from ldznet_cli.errors import ModelError, WeightsUnavailable
 from ldznet_cli.ldm.folder import LdmParts, find_parts, read_json, weight_files
 from ldznet_cli.ldm.noise import schedule_fields
 
@@ -96,7 +96,10 @@ def _part(folder: Path, part: str) -> str:
 
 
 def _tokenizer(folder: Path) -> dict[str, Any]:
-    texts = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.txt"))}
+    try:
+        texts = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.txt"))}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: its texts cannot be read ({error}); fetch it again") from error
     return texts | {path.name: _meaningful(read_json(path)) for path in sorted(folder.glob("*.json"))}
 
 
@@ -149,7 +152,15 @@ def _hash_encoder(path: Path) -> str:
                 file.seek(8 + size + begin)
                 hashed.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
                 hashed.update(file.read(end - begin))
-        except (ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            MemoryError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             raise WeightsUnavailable(
                 f"{path} is truncated or no safetensors file ({error}): fetch it again"
             ) from error
@@ -159,7 +170,7 @@ def _hash_encoder(path: Path) -> str:
 def _recall(note: Path) -> dict[str, Any] | None:
     try:
         value = json.loads(note.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and isinstance(value.get("sha256"), str) else None
 

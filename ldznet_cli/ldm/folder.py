@@ -66,7 +66,8 @@ def find_parts(folder: Path, vae: Path | None = None) -> LdmParts:
     """
     index = read_json(folder / "model_index.json") if (folder / "model_index.json").is_file() else {}
     for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
-        named = (index.get(part) or [None])[-1] is not None
+        entry = index.get(part)
+        named = isinstance(entry, list) and bool(entry) and entry[-1] is not None
         if named and not (folder / part).is_dir() and not (part == "vae" and vae):
             where = f"{folder} is incomplete: its model_index.json"
             raise WeightsUnavailable(f"{where} names a {part}, but {part}/ is missing")
@@ -125,7 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise WeightsUnavailable(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not readable as JSON: {error}") from error
     if not isinstance(value, dict):
         raise ModelError(f"{path} holds a JSON {type(value).__name__}, not an object")

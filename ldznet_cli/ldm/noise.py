@@ -29,6 +29,9 @@ _DEFAULTS = {
 }
 """Diffusers' defaults: the fields of a scheduler's configuration that a training schedule depends on."""
 
+_MOST_TIMESTEPS = 100_000
+"""Schedules have 1,000; a number far beyond is a damaged file, and would fill the memory."""
+
 
 def schedule_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a scheduler_config.json the noise schedule depends on; the sampler's own settings are left out."""
@@ -54,10 +57,20 @@ class Schedule:
         fields = schedule_fields(config)
         if fields["prediction_type"] not in ("epsilon", "v_prediction", "sample"):
             raise ModelError(f"scheduler_config.json: unknown prediction_type {fields['prediction_type']!r}")
-        alphas_cumprod = np.cumprod(1.0 - _betas(fields))
-        if fields["rescale_betas_zero_snr"]:
-            root = np.sqrt(alphas_cumprod)
-            alphas_cumprod = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+        count = fields["num_train_timesteps"]
+        if type(count) is not int or not 0 < count <= _MOST_TIMESTEPS:
+            raise ModelError(
+                f"scheduler_config.json: num_train_timesteps is {count!r:.60}: expected 1 to {_MOST_TIMESTEPS}"
+            )
+        try:
+            with np.errstate(all="ignore"):  # what comes of it is looked at
+                alphas_cumprod = _alphas_cumprod(fields)
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
+            raise ModelError(f"scheduler_config.json: betas that are no numbers ({error})") from error
+        if not ((alphas_cumprod >= 0) & (alphas_cumprod <= 1)).all():
+            raise ModelError(
+                "scheduler_config.json: its betas make no noise schedule: expected numbers in [0, 1]"
+            )
         return cls(torch.from_numpy(alphas_cumprod), fields["prediction_type"])
 
     @property
@@ -90,8 +103,18 @@ class Schedule:
         return tuple(value.sqrt().float().to(like.device) for value in (abar, 1 - abar))  # type: ignore[return-value]
 
 
+def _alphas_cumprod(fields: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    alphas_cumprod = np.cumprod(1.0 - _betas(fields))
+    if fields["rescale_betas_zero_snr"]:
+        root = np.sqrt(alphas_cumprod)
+        alphas_cumprod = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    return alphas_cumprod
+
+
 def _betas(fields: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
     count, start, end = fields["num_train_timesteps"], fields["beta_start"], fields["beta_end"]
+    if not 0 <= start <= 1 or not 0 <= end <= 1:
+        raise ValueError(f"beta_start {start!r:.40}, beta_end {end!r:.40}")
     if fields["trained_betas"] is not None:
         return np.asarray(fields["trained_betas"], dtype=np.float64)
     if fields["beta_schedule"] == "scaled_linear":

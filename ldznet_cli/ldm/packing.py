@@ -60,7 +60,7 @@ class PackedPointwise(PackedLinear):
     def __init__(self, conv: nn.Conv1d) -> None:
         linear = nn.Linear(conv.in_channels, conv.out_channels, device="meta")
         linear.weight = nn.Parameter(conv.weight[:, :, 0])
-        linear.bias = conv.bias
+        linear.bias = conv.bias  # type: ignore[assignment]  # None where the convolution has none
         super().__init__(linear)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,37 +68,36 @@ class PackedPointwise(PackedLinear):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
-def pack(module: nn.Module) -> None:
-    """Replaces, in place, the convolutions and linear layers in `module`, each weight's old copy let go at once.
+def place(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Brings a frozen network, in place, to where and in what it is to compute; on an x86 processor its weights packed.
 
-    Values agree with the unpacked ones to rounding. A module that could not be packed, here or on its device or in its
-    dtype, is left as it is. Packed modules can't be trained, moved or saved.
+    Each weight's old copy is let go before the next one is made. Values agree with the unpacked network's to rounding.
+    What is packed can't be trained, moved or saved any more.
     """
-    if can_pack():
-        _pack(module)
+    if device.type == "cpu" and can_pack(dtype):
+        _pack(module, dtype)
+    nn.Module.to(module, device=device, dtype=dtype)  # diffusers' own would warn of its trainers' habits
 
 
-def can_pack() -> bool:
-    """Whether this build of PyTorch packs on this processor."""
-    return torch.backends.mkldnn.is_available() and platform.machine().lower() in ("x86_64", "amd64")
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this build of PyTorch packs weights of this type on this processor."""
+    if not torch.backends.mkldnn.is_available() or platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32
 
 
-def _pack(module: nn.Module) -> None:
+def _pack(module: nn.Module, dtype: torch.dtype) -> None:
     for name, child in module.named_children():
-        if type(child) is nn.Conv2d and _fits(child.weight):
-            setattr(module, name, PackedConv2d(child))
-        elif type(child) is nn.Linear and _fits(child.weight):
-            setattr(module, name, PackedLinear(child))
-        elif type(child) is nn.Conv1d and child.kernel_size == (1,) and _fits(child.weight):
-            setattr(module, name, PackedPointwise(child))
+        if type(child) is nn.Conv2d:
+            setattr(module, name, PackedConv2d(child.to(dtype)))
+        elif type(child) is nn.Linear:
+            setattr(module, name, PackedLinear(child.to(dtype)))
+        elif type(child) is nn.Conv1d and child.kernel_size == (1,):
+            setattr(module, name, PackedPointwise(child.to(dtype)))
         else:
-            _pack(child)
-
-
-def _fits(weight: Tensor) -> bool:
-    if weight.dtype == torch.bfloat16:
-        return weight.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return weight.device.type == "cpu" and weight.dtype == torch.float32
+            _pack(child, dtype)
 
 
 def _frozen(bias: Tensor | None) -> nn.Parameter | None:

@@ -72,7 +72,7 @@ def check_files(
         if not path.is_file():
             wrong.append(f"{name} is missing")
         elif (found := sha256_of(path)) != digest:
-            wrong.append(f"{name}: its hash is {found[:12]}, expected {digest[:12]}")
+            wrong.append(f"{name}: its hash is {found[:12]}, expected {digest!s:.12}")
     if wrong:
         raise ModelError(f"{folder} is not as {said_by} says: {'; '.join(wrong)}; restore what is named")
     return dict(expected)

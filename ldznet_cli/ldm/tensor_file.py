@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,10 +16,8 @@ from torch import Tensor
 from ldznet_cli.errors import DiskFull, ModelError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
-    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
-}  # fmt: skip
+OWN_MAP = 2**20
+"""Bytes from which a tensor that is read has a memory map to itself."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -44,31 +39,24 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All of a file's tensors, memory-mapped. Raises ModelError for one that is truncated or of another kind."""
     try:
-        with safe_open(path, framework="pt"):  # which checks its header
-            return dict(map_tensors(path))
+        return dict(map_tensors(path))
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: truncated or not a safetensors file ({error}); copy it anew") from error
 
 
 def map_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Each tensor of a file that is known to be whole, in a memory map of its own.
+    """A file's tensors by name, each large one in a memory map of its own, which goes when the tensor goes.
 
-    What safetensors gives are parts of one map: while one of them is in use, all that were ever read stay in memory.
-    Raises ModelError for a type of number that is no weight's.
+    Within one map whatever was once read would stay in memory while any part of it is in use.
+    Raises SafetensorError, OSError.
     """
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    header.pop("__metadata__", None)
-    for key, entry in header.items():
-        if (dtype := _DTYPES.get(entry["dtype"])) is None:
-            raise ModelError(f"{path}: {key} is stored as {entry['dtype']}; expected {', '.join(_DTYPES)}")
-        begin, end = entry["data_offsets"]
-        if begin == end:
-            yield key, torch.empty(entry["shape"], dtype=dtype)
-        else:
-            numbers = np.memmap(path, np.uint8, "c", 8 + size + begin, (end - begin,))
-            yield key, torch.frombuffer(numbers, dtype=dtype).reshape(entry["shape"])
+    with safe_open(path, framework="pt") as file:
+        for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+            tensor = file.get_tensor(key)
+            if tensor.nbytes >= OWN_MAP:
+                with safe_open(path, framework="pt") as own:
+                    tensor = own.get_tensor(key)
+            yield key, tensor
 
 
 @contextmanager

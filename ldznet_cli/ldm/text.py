@@ -32,9 +32,9 @@ class TextEncoder:
         model = _model_on_meta(folder, read_json(folder / "config.json"))
         known = set(model.state_dict())
         weights = Weights(weight_files(folder, "text_encoder"), rename=_as_named_in(known))
-        fill(model, weights, known | _left_aside(known), device=device, dtype=dtype)
         positions = int(model.config.max_position_embeddings)
         _restore_positions(model, positions, device)
+        fill(model, weights, known | _left_aside(known), device=device, dtype=dtype)
         loaded = _load_tokenizer(tokenizer)
         if len(loaded) > model.config.vocab_size:
             size = model.config.vocab_size

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ldznet_cli.errors import ModelError, WeightsUnavailable
-from ldznet_cli.ldm.packing import pack
+from ldznet_cli.ldm.packing import place
 from ldznet_cli.ldm.quiet import quiet_libraries
 from ldznet_cli.ldm.tensor_file import map_tensors
 
@@ -30,26 +29,28 @@ class Weights:
 
     def read(self, keys: Iterable[str]) -> dict[str, Tensor]:
         """The tensors as they are stored, on the CPU. Memory-mapped: pages are read when they are touched."""
-        wanted, tensors = set(keys), {}
+        wanted = set(keys)
+        tensors: dict[str, Tensor] = {}
         for path in self.files:
-            with _opened(path):  # which checks that it is whole
+            with _reading(path):
                 tensors |= {
                     key: value for name, value in map_tensors(path) if (key := self.rename(name)) in wanted
                 }
         return tensors
 
     def _shapes_in(self, path: Path) -> dict[str, tuple[int, ...]]:
-        with _opened(path) as file:
+        from safetensors import safe_open
+
+        with _reading(path), safe_open(path, framework="pt", device="cpu") as file:
             return {self.rename(key): tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
+def _reading(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            yield file
+        yield
     except (SafetensorError, OSError) as error:
         raise WeightsUnavailable(
             f"{path} is truncated or no safetensors file ({error}): fetch it again"
@@ -100,10 +101,6 @@ def fill(
         raise ModelError(
             f"{where}: {len(unknown)} tensors are not in config.json's model, such as {unknown[0]}"
         )
-    tensors = weights.read(wanted)
-    for key in list(tensors):
-        tensors[key] = tensors[key].to(device=device, dtype=dtype)
-    module.load_state_dict(tensors, strict=True, assign=True)
+    module.load_state_dict(weights.read(wanted), strict=True, assign=True)
     module.requires_grad_(False).eval()
-    tensors.clear()  # so that each weight's former copy goes when it is packed
-    pack(module)
+    place(module, device, dtype)

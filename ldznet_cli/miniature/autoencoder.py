@@ -12,9 +12,10 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
 from ldznet_cli.miniature.data import Images, training_images
-from ldznet_cli.miniature.descent import Metrics
-from ldznet_cli.miniature.recipe import AutoencoderRecipe, DataRecipe, DecoderRecipe
+from ldznet_cli.miniature.ldm_recipe import AutoencoderRecipe, DecoderRecipe
+from ldznet_cli.miniature.recipe import DataRecipe
 from ldznet_cli.miniature.scenes.scene import generator
+from ldznet_cli.miniature.shards import Metrics
 
 
 def build_autoencoder(

@@ -24,16 +24,18 @@ from ldznet_cli.miniature.card import publish
 from ldznet_cli.miniature.claim import claim
 from ldznet_cli.miniature.data import render_training_set, save_json, training_captions, training_images
 from ldznet_cli.miniature.decoder import Decoding, assembled
-from ldznet_cli.miniature.descent import Descent, Objective
+from ldznet_cli.miniature.descent import Descent
 from ldznet_cli.miniature.events import BuildEvent, Events, Stage
 from ldznet_cli.miniature.latents import save_captions, save_latents
+from ldznet_cli.miniature.ldm_recipe import DescentRecipe
 from ldznet_cli.miniature.logbook import Logbook
 from ldznet_cli.miniature.measurement import Measurement
 from ldznet_cli.miniature.pipeline import save_pipeline
 from ldznet_cli.miniature.pretraining import Denoising, TrainingData, build_networks
 from ldznet_cli.miniature.provenance import averaged, finished, provenance, same_run
-from ldznet_cli.miniature.recipe import DescentRecipe, Recipe
+from ldznet_cli.miniature.recipe import Recipe
 from ldznet_cli.miniature.segmentation import NetBuild
+from ldznet_cli.miniature.shards import Objective
 from ldznet_cli.miniature.text import build_tokenizer, count_words
 from ldznet_cli.miniature.watch import Watch
 

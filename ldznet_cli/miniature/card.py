@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,19 @@ from ldznet_cli.miniature.card_nets import nets_section
 from ldznet_cli.miniature.data import save_json
 from ldznet_cli.miniature.markdown import table
 from ldznet_cli.miniature.measurement import PICTURE, Measurement
+from ldznet_cli.miniature.net_scores import recorded_nets
 from ldznet_cli.miniature.recipe import Recipe
 from ldznet_cli.miniature.scenes import BACKDROPS, COLORS, GROUNDS, OBJECTS, STYLES
 from ldznet_cli.miniature.scoring import bars
-from ldznet_cli.miniature.segmentation import recorded_nets
+from ldznet_cli.samples.atomic import write_atomically
 
 CARD, SCORES = "MODEL_CARD.md", "scores.json"
+
+_JUDGED = {
+    "samples": "samples",
+    "held-out scenes of one object": "judge",
+    "the same, through the autoencoder": "reconstructions",
+}
 
 _INTRODUCTION = f"""# The miniature world
 
@@ -45,9 +51,7 @@ def publish(
     scores |= {"bars": bars(scores, recipe.scoring, nets), "provenance": dict(provenance)}
     save_json(out / SCORES, scores)
     measured.publish_picture(out)
-    temporary = out / (CARD + ".tmp")
-    temporary.write_text(card(recipe, scores, nets), "utf-8")
-    os.replace(temporary, out / CARD)
+    write_atomically(out / CARD, card(recipe, scores, nets).encode())
     reached: dict[str, Any] = scores["bars"]
     return reached
 
@@ -105,10 +109,11 @@ def _grounding(grounding: Mapping[str, Any]) -> str:
 def _samples(scores: Mapping[str, Any]) -> str:
     rows = [
         (name, *(f"{100 * scores[key][part]:.1f} %" for part in ("object", "color", "both")))
-        for name, key in (("samples", "samples"), ("held-out scenes of one object", "judge"))
+        for name, key in _JUDGED.items()
     ]
     text = (
-        f"## Samples\n\nWhat a classifier trained on rendered scenes names; the first are in `{PICTURE}`.\n\n"
+        f"## Samples\n\nWhat a small classifier trained on rendered scenes names; the first are in `{PICTURE}`. How "
+        "well it knows its own job stands below: scenes as they are drawn, and what the autoencoder makes of them.\n\n"
     )
     return text + table(("images", "object", "colour", "both"), rows)
 

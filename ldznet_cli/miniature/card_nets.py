@@ -62,6 +62,7 @@ def _course(nets: Nets) -> str:
         (
             NAMES[net["kind"]],
             str(v["step"]),
+            f"{net['seconds'] * v['step'] / net['step'] / 60:.1f}",
             _percent(v["miou"]),
             f"{v['threshold']:.2f}",
             _percent(v["at_half"]),
@@ -69,8 +70,10 @@ def _course(nets: Nets) -> str:
         for net in nets
         for v in net["validations"]
     ]
-    header = ("net", "step", "mIoU, %", "at its best threshold", "mIoU at 0.5, %")
-    return "How validation went:\n\n" + table(header, rows)
+    header = ("net", "step", "minutes", "mIoU, %", "at its best threshold", "mIoU at 0.5, %")
+    return "How validation went (minutes: the step's share of the whole training's):\n\n" + table(
+        header, rows
+    )
 
 
 def _percent(share: float | None) -> str:

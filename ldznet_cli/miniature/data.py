@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from ldznet_cli.miniature.recipe import DataRecipe
 from ldznet_cli.miniature.scenes import STYLES, caption, render, scene_seed
+from ldznet_cli.samples.atomic import open_atomically, write_atomically
 
 Images = NDArray[np.uint8]
 
@@ -44,23 +44,14 @@ def chunks(recipe: DataRecipe) -> list[Chunk]:
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a .npy file under another name, sync it, rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    """Write a .npy file, whole or not at all."""
+    with open_atomically(path) as file:
         np.save(file, array)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def save_json(path: Path, content: object) -> None:
-    """Write JSON under another name, sync it, rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    """Write a JSON file, whole or not at all."""
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
 
 
 def _render_chunk(chunk: Chunk, recipe: DataRecipe, folder: Path) -> Chunk:

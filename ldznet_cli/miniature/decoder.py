@@ -22,13 +22,17 @@ from torch import Tensor, nn
 
 from ldznet_cli.miniature.autoencoder import build_autoencoder, to_pixels
 from ldznet_cli.miniature.data import Images, chunks, training_images
-from ldznet_cli.miniature.descent import Metrics
-from ldznet_cli.miniature.recipe import AutoencoderRecipe, DataRecipe, DecoderRecipe
+from ldznet_cli.miniature.ldm_recipe import AutoencoderRecipe, DecoderRecipe
+from ldznet_cli.miniature.recipe import DataRecipe
 from ldznet_cli.miniature.scenes.scene import generator
+from ldznet_cli.miniature.shards import Metrics
 
 _PREFIX = "decoder."
 _FACTOR = 8
 """Pixels to one position of the latent, along each side."""
+_BAR = 4 / 10**2.6
+"""The mean squared error of 26 dB: the loss is the error's root in this unit, so that scenes below weigh more than
+they do in a mean of PSNRs, and less than in one of squared errors."""
 
 
 @torch.no_grad()
@@ -88,11 +92,15 @@ class Decoding:
 
     @cached_property
     def _parts(self) -> list[tuple[Images, NDArray[np.float16]]]:
-        """Images and their latents, chunk by chunk."""
+        """Images and their latents, chunk by chunk; those of cartoons as often as the recipe says."""
         latents = np.load(self.latents, mmap_mode="r")
         images = training_images(self.data, self.scenes, per_style=self.recipe.scenes_per_style)
-        starts = np.cumsum([0, *(chunk.count for chunk in chunks(self.data))])
-        return [(part, latents[a : a + len(part)]) for part, a in zip(images, starts, strict=False)]
+        parts, start = [], 0
+        for chunk, part in zip(chunks(self.data), images, strict=False):
+            times = self.recipe.cartoon_share if chunk.style == "cartoon" else 1
+            parts += times * [(part, latents[start : start + len(part)])]
+            start += chunk.count
+        return parts
 
     def batch(self, draw: np.random.Generator, shard: int, shards: int) -> tuple[Tensor, Tensor]:
         """This shard's share of the step's unscaled latents and pixels, corners on multiples of 8."""
@@ -117,9 +125,9 @@ class Decoding:
         with torch.autocast("cpu", torch.bfloat16):
             restored = module(noisy.contiguous(memory_format=torch.channels_last)).float()
         errors = (restored - pixels).square().mean((1, 2, 3))
-        loss = (errors + 1e-6).log().mean()
-        psnr = 10 * np.log10(4) - 10 / np.log(10) * loss.item()
-        return loss, {"psnr": float(psnr), "mse": errors.mean().item()}
+        loss = (errors / _BAR + 1e-6).sqrt().mean()
+        psnr = 10 * (4 / errors.detach()).log10().mean()
+        return loss, {"psnr": psnr.item(), "mse": errors.mean().item()}
 
 
 def assembled(

@@ -1,9 +1,8 @@
-"""The judge of samples: a small classifier, trained on rendered scenes, that names objects with their colours."""
+"""The judge of samples: a small classifier that says which object stands at each place of an image, in which colour."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,99 +12,72 @@ from torch import Tensor, nn
 
 from ldznet_cli.miniature.autoencoder import to_pixels
 from ldznet_cli.miniature.data import Images
-from ldznet_cli.miniature.recipe import ScoringRecipe
-from ldznet_cli.miniature.scenes import COLORS, OBJECTS, STYLES, Scene, render, scene_seed
-from ldznet_cli.miniature.scenes.scene import generator
+from ldznet_cli.miniature.scenes import COLORS, OBJECTS, SIZE, Scene
 
-PAIRS = tuple(f"{color} {name}" for name in OBJECTS for color in COLORS)
-"""What the judge can say."""
+GRID = 8
+"""Places along each side of an image: the judge answers for each of them."""
+
+Shares = NDArray[np.float32]
 
 
-def pairs_of(scene: Scene) -> NDArray[np.float32]:
-    """1 for each colour and object that is in the scene, float32 (len(PAIRS),)."""
-    present = {f"{region.color} {region.name}" for region in scene.regions if region.kind == "object"}
-    return np.array([pair in present for pair in PAIRS], dtype=np.float32)
+def what_stands_where(scene: Scene) -> tuple[Shares, Shares]:
+    """Shares of each place's pixels: every object's and, last, what is none (15, 8, 8); every colour's (9, 8, 8)."""
+    cell = SIZE // GRID
+    objects = np.zeros((len(OBJECTS) + 1, GRID, GRID), dtype=np.float32)
+    colors = np.zeros((len(COLORS), GRID, GRID), dtype=np.float32)
+    for region in scene.regions:
+        if region.color is not None:
+            share = region.mask.reshape(GRID, cell, GRID, cell).mean((1, 3), dtype=np.float32)
+            objects[OBJECTS.index(region.name)] += share
+            colors[COLORS.index(region.color)] += share
+    objects[-1] = 1 - objects.sum(0)
+    return objects, colors
 
 
 class Judge(nn.Module):
-    """Four strided convolutions and the greatest answer over all places: is there a red lamp anywhere?"""
+    """Strided convolutions down to the grid, residual blocks, and at each place two answers: object and colour."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        widths = (3, width, 2 * width, 4 * width, 4 * width)
         layers: list[nn.Module] = []
-        for narrow, wide in pairwise(widths):
-            layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), nn.GroupNorm(8, wide), nn.ReLU()]
-        layers += [
-            nn.Conv2d(widths[-1], widths[-1], 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(widths[-1], len(PAIRS), 1),
-        ]
+        for narrow, wide in pairwise((3, *widths)):
+            layers += [_convolution(narrow, wide, stride=2), nn.ReLU()]
+        layers.insert(-2, _Residual(widths[-2]))
+        layers += [_Residual(widths[-1]), _Residual(widths[-1])]
         self.layers = nn.Sequential(*layers)
+        self.objects = nn.Conv2d(widths[-1], len(OBJECTS) + 1, 1)
+        self.colors = nn.Conv2d(widths[-1], len(COLORS), 1)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Logits (B, pairs) for images (B, 3, 128, 128) in [-1, 1]."""
-        answers: Tensor = self.layers(pixels)
-        return answers.flatten(2).logsumexp(2) - float(np.log(answers[0, 0].numel()))
-
-
-@dataclass(frozen=True)
-class JudgeStep:
-    """Progress of the judge's making: scenes rendered, then steps taken."""
-
-    stage: str
-    done: int
-    total: int
-    loss: float | None = None
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of objects and none (B, 15, 8, 8) and of colours (B, 9, 8, 8); images (B, 3, 128, 128) in [-1, 1]."""
+        seen = self.layers(pixels)
+        return self.objects(seen), self.colors(seen)
 
 
-@dataclass
-class Training:
-    """Makes the judge; `judge` is ready when the generator `run` has ended."""
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(_convolution(width, width), nn.ReLU(), _convolution(width, width))
 
-    recipe: ScoringRecipe
-    batch: int = 32
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.layers(x))
 
-    def run(self) -> Iterator[JudgeStep]:
-        """Render the scenes, then train with AdamW under a one-cycle rate; the loss is binary cross-entropy."""
-        images, labels = yield from self._scenes()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.recipe.classifier_seed)
-            self.judge = Judge()
-        steps = self.recipe.classifier_steps
-        optimiser = torch.optim.AdamW(self.judge.parameters(), lr=2e-3)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
-        for step in range(steps):
-            draw = generator("judge", self.recipe.classifier_seed, step)
-            which = draw.integers(0, len(images), self.batch)
-            pixels = to_pixels(images[which])
-            pixels = pixels + 0.05 * torch.from_numpy(draw.standard_normal(pixels.shape, dtype=np.float32))
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                self.judge(pixels), labels[which], pos_weight=torch.tensor(10.0)
-            )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            yield JudgeStep("train the judge", step + 1, steps, loss.item())
-        self.judge.eval()
 
-    def _scenes(self) -> Generator[JudgeStep, None, tuple[Images, Tensor]]:
-        count, images, labels = self.recipe.classifier_scenes_per_style, [], []
-        for index in range(count):
-            for style in STYLES:
-                scene = render(style, scene_seed(self.recipe.classifier_seed, index))
-                images.append(scene.image)
-                labels.append(pairs_of(scene))
-            yield JudgeStep("render for the judge", index + 1, count)
-        return np.stack(images), torch.from_numpy(np.stack(labels))
+def _convolution(narrow: int, wide: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(narrow, wide, 3, stride, padding=1, bias=False), nn.BatchNorm2d(wide))
 
 
 @torch.no_grad()
 def named_pairs(judge: Judge, images: Images) -> list[str]:
-    """The colour and object that the judge is surest of, for each image (n, 128, 128, 3)."""
-    parts = [judge(to_pixels(images[i : i + 50])).argmax(1) for i in range(0, len(images), 50)]
-    return [PAIRS[int(best)] for best in torch.cat(parts)]
+    """As in "red lamp": the object that takes most of each image (n, 128, 128, 3), and the colour where it is."""
+    pairs = []
+    for start in range(0, len(images), 50):
+        objects, colors = (logits.softmax(1) for logits in judge(to_pixels(images[start : start + 50])))
+        named = objects[:, :-1].sum((2, 3)).argmax(1)
+        where = objects[torch.arange(len(named)), named].unsqueeze(1)
+        shown = (colors * where).sum((2, 3)).argmax(1)
+        pairs += [f"{COLORS[int(c)]} {OBJECTS[int(o)]}" for c, o in zip(shown, named, strict=True)]
+    return pairs
 
 
 def agreement(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:

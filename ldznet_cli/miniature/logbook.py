@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ldznet_cli.miniature.descent import Metrics, StepRecord
+from ldznet_cli.miniature.descent import StepRecord
+from ldznet_cli.miniature.shards import Metrics
 
 Entry = dict[str, Any]
 

@@ -17,7 +17,8 @@ from ldznet_cli.errors import ModelError
 from ldznet_cli.ldm.digests import digests_of, file_digest
 from ldznet_cli.miniature.data import save_json
 from ldznet_cli.miniature.events import BuildEvent, Events
-from ldznet_cli.miniature.judge import Judge, Training
+from ldznet_cli.miniature.judge import Judge
+from ldznet_cli.miniature.judge_training import train_judge
 from ldznet_cli.miniature.pipeline import load_pipeline
 from ldznet_cli.miniature.recipe import Recipe
 from ldznet_cli.miniature.scoring import (
@@ -32,10 +33,9 @@ from ldznet_cli.miniature.scoring import (
     save_grid,
 )
 
-PARTS = ("psnr", "grounding", "judge", "samples")
+PARTS = ("psnr", "grounding", "judge", "reconstructions", "samples")
 PICTURE = "samples.png"
-_BARS = ("least_", "lowest_")
-"""Numbers of the recipe that say what is enough, and change nothing that is measured."""
+_SAMPLING = ("sampled_prompts", "sampling_seed", "sampling_steps", "guidance")
 
 
 class Measurement:
@@ -50,6 +50,7 @@ class Measurement:
             "psnr": self._psnr,
             "grounding": self._grounding,
             "judge": self._judge,
+            "reconstructions": self._reconstructions,
             "samples": self._samples,
         }
         for part in PARTS:
@@ -74,18 +75,21 @@ class Measurement:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """What each part depends on, as a hash: the recipe's numbers, the judge's scenes, and weights."""
-        weights: dict[str, Any] = {"ldm": digests_of(self.ldm).to_dict()}
+        """What each part depends on, as a hash: weights, and those of the recipe's numbers that it is measured by."""
+        numbers = self.recipe.to_dict()
+        scoring, data = numbers["scoring"], numbers["data"]
+        scenes = [data["renderer"], data["held_out_seed"], scoring["scenes_per_style"]]
+        weights, judge = digests_of(self.ldm).to_dict(), scoring["judge"]
         first_stage = [file_digest(path) for path in sorted((self.ldm / "vae").iterdir())]
-        needed: dict[str, dict[str, Any]] = {
-            "psnr": {"first stage": first_stage},
-            "grounding": weights,
-            "judge": {},
-            "samples": weights | {"first stage": first_stage},
+        sampling = {name: value for name, value in scoring.items() if name in _SAMPLING}
+        needed: dict[str, list[Any]] = {
+            "psnr": [scenes, first_stage],
+            "grounding": [scenes, scoring["timesteps"], weights],
+            "judge": [scenes, judge],
+            "reconstructions": [scenes, judge, first_stage],
+            "samples": [sampling, judge, first_stage, weights],
         }
-        scoring = {k: v for k, v in self.recipe.to_dict()["scoring"].items() if not k.startswith(_BARS)}
-        numbers = {"scoring": scoring, "data": self.recipe.to_dict()["data"]}
-        return {part: _sha256({"part": part, **numbers, **what}) for part, what in needed.items()}
+        return {part: _sha256([part, *what]) for part, what in needed.items()}
 
     def _file(self, part: str) -> Path:
         return self.work / f"{part}.json"
@@ -108,21 +112,29 @@ class Measurement:
 
     def _judge(self) -> Measuring:
         """Trains the judge and keeps its weights; its own score is the ceiling of the samples'."""
-        training = Training(self.recipe.scoring)
-        for step in training.run():
-            yield BuildEvent(step.stage, step.done, step.total)
-        save_file(training.judge.state_dict(), self.work / "judge.safetensors")
-        return judge_scores(training.judge, self.recipe.scoring, self.recipe.data.held_out_seed)
+        recipe, seed = self.recipe.scoring, self.recipe.data.held_out_seed
+        judge = yield from train_judge(recipe.judge)
+        save_file(judge.state_dict(), self.work / "judge.safetensors")
+        return (yield from judge_scores(judge, recipe, seed))
+
+    def _reconstructions(self) -> Measuring:
+        """The judge's ceiling on what comes out of the decoder, as samples do."""
+        recipe, seed = self.recipe.scoring, self.recipe.data.held_out_seed
+        return (yield from judge_scores(self.judge(), recipe, seed, self._pipeline))
+
+    def judge(self) -> Judge:
+        """The judge as it was trained."""
+        judge = Judge(self.recipe.scoring.judge.widths)
+        judge.load_state_dict(load_file(self.work / "judge.safetensors"))
+        return judge.eval()
 
     def _samples(self) -> Measuring:
-        judge = Judge()
-        judge.load_state_dict(load_file(self.work / "judge.safetensors"))
         prompts, images = sample_prompts(self.recipe.scoring), []
         for batch in sample(self._pipeline, [prompt for prompt, _ in prompts], self.recipe.scoring):
             images += list(batch)
             yield BuildEvent("samples", len(images), len(prompts))
         save_grid(np.stack(images), self.picture)
-        return sample_scores(judge.eval(), np.stack(images), [pair for _, pair in prompts])
+        return sample_scores(self.judge(), np.stack(images), [pair for _, pair in prompts])
 
     def publish_picture(self, out: Path) -> None:
         """The grid of samples, beside the weights."""

@@ -16,8 +16,8 @@ from transformers import CLIPTokenizer
 
 from ldznet_cli.errors import WeightsUnavailable
 from ldznet_cli.ldm.quiet import quiet_libraries
+from ldznet_cli.miniature.ldm_recipe import ScheduleRecipe
 from ldznet_cli.miniature.pretraining import TextAndUNet, alphas_cumprod
-from ldznet_cli.miniature.recipe import ScheduleRecipe
 from ldznet_cli.miniature.text import token_ids
 
 

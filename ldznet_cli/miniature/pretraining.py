@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ldznet_cli.miniature.descent import Metrics
-from ldznet_cli.miniature.recipe import PretrainingRecipe, ScheduleRecipe, UNetRecipe
+from ldznet_cli.miniature.ldm_recipe import PretrainingRecipe, ScheduleRecipe, UNetRecipe
 from ldznet_cli.miniature.scenes.scene import generator
+from ldznet_cli.miniature.shards import Metrics
 from ldznet_cli.miniature.text import build_text_encoder, token_ids
 
 BANDS = 4

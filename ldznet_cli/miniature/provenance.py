@@ -13,8 +13,9 @@ import torch
 
 from ldznet_cli.errors import ModelError
 from ldznet_cli.ldm.digests import file_digest
+from ldznet_cli.miniature.ldm_recipe import DescentRecipe
 from ldznet_cli.miniature.logbook import entries, training_seconds
-from ldznet_cli.miniature.recipe import DescentRecipe, Recipe
+from ldznet_cli.miniature.recipe import Recipe
 
 NOTES = "provenance.json"
 """In the work folder, by hand: {"notes": ["…"]} on what the numbers do not tell (restarts, another machine)."""

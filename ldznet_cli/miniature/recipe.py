@@ -11,6 +11,15 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ldznet_cli.miniature.ldm_recipe import (
+    AutoencoderRecipe,
+    DecoderRecipe,
+    DescentRecipe,
+    PretrainingRecipe,
+    ScheduleRecipe,
+    TextRecipe,
+    UNetRecipe,
+)
 from ldznet_cli.miniature.net_recipe import NetsRecipe, tiny_nets
 from ldznet_cli.miniature.scenes import RENDERER_VERSION
 
@@ -33,132 +42,23 @@ class DataRecipe:
 
 
 @dataclass(frozen=True)
-class DescentRecipe:
-    """One training by AdamW: linear warm-up, a constant rate, and at the end a linear decay to zero.
+class JudgeRecipe:
+    """The classifier that names what a sample shows, trained on rendered scenes and their masks."""
 
-    The constant part makes an early end possible: a training told to "decay now" does its last `decay_steps` at once.
-    """
-
-    seed: int
-    steps: int
-    batch: int
-    learning_rate: float
-    warmup_steps: int
-    decay_steps: int
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    """Greatest norm of the gradient."""
-    ema: float = 0.999
-    """Decay of the weights' moving average (smaller over the first steps)."""
-    shards: int = 2
-    """Every batch is summed in this many parts, each by a process of its own on one thread: two cores without waits."""
-    checkpoint_seconds: float = 240.0
-
-
-@dataclass(frozen=True)
-class AutoencoderRecipe:
-    """AutoencoderTiny: 8x down, 4 channels; most blocks where pixels are few."""
-
-    channels: int = 32
-    encoder_blocks: tuple[int, ...] = (0, 1, 2, 3)
-    decoder_blocks: tuple[int, ...] = (3, 2, 1, 0)
-    scenes_per_style: int = 3_000
-    crop: int = 64
-    latent_noise: float = 0.05
-    """Gaussian noise on the latent while training: close latents must mean like images."""
-    moments_weight: float = 0.01
-    """Of the penalty that holds each channel near zero mean and unit deviation."""
-    descent: DescentRecipe = DescentRecipe(
-        seed=1, steps=5_000, batch=16, learning_rate=2e-3, warmup_steps=100, decay_steps=2_500, ema=0.99
-    )
-
-
-@dataclass(frozen=True)
-class DecoderRecipe:
-    """The autoencoder's decoder, trained further alone: wider and deeper, on the latents that the LDM knows.
-
-    The encoder stays as it is, so that LDM and nets stay right; what is added begins without effect.
-    """
-
-    channels: int = 64
-    blocks: tuple[int, ...] = (4, 4, 1, 0)
-    """At least the autoencoder's of each level, and more only where it has some (or on the first level)."""
-    scenes_per_style: int = 6_000
-    crop: int = 128
-    latent_noise: float = 0.01
-    """Gaussian noise on the unscaled latent while training; less than the encoder was trained with, which is done."""
-    descent: DescentRecipe = DescentRecipe(
-        seed=3,
-        steps=4_000,
-        batch=4,
-        learning_rate=1e-3,
-        warmup_steps=100,
-        decay_steps=2_500,
-        clip=10.0,
-        ema=0.99,
-        shards=1,
-    )
-
-
-@dataclass(frozen=True)
-class TextRecipe:
-    """CLIPTextModel, trained together with the UNet."""
-
-    width: int = 128
-    layers: int = 2
-    heads: int = 4
-    length: int = 32
-    """Tokens a prompt may have, the two special ones included: 99.8 % of the captions fit (a longer one is cut), and
-    every token costs attention in the text encoder and in each of the UNet's blocks."""
-
-
-@dataclass(frozen=True)
-class UNetRecipe:
-    """Stable Diffusion's arrangement on two levels: 16x16 without attention (dear on a CPU), 8x8 with."""
-
-    sample_size: int = 16
-    channels: tuple[int, ...] = (48, 96)
-    attention: tuple[bool, ...] = (False, True)
-    layers_per_block: int = 2
-    heads: int = 3
-    norm_groups: int = 16
-
-
-@dataclass(frozen=True)
-class PretrainingRecipe:
-    """The LDM's training on latents and captions; it never sees a mask."""
-
-    text: TextRecipe = TextRecipe()
-    unet: UNetRecipe = UNetRecipe()
-    caption_dropout: float = 0.1
-    low_share: float = 0.25
-    """Share of the samples with a timestep below `low_timesteps`; the others are drawn evenly from those above,
-    where the image alone tells little and words matter."""
-    low_timesteps: int = 300
-    greatest_weight: float = 20.0
-    """The loss on epsilon is weighted by 1/abar, up to this: as if v were predicted, so that no timestep dominates."""
-    text_rate: float = 1.0
-    """Factor on the learning rate of the text encoder."""
-    descent: DescentRecipe = DescentRecipe(
-        seed=2,
-        steps=4_366,
-        batch=64,
-        learning_rate=1e-3,
-        warmup_steps=200,
-        decay_steps=1_500,
-        ema=0.998,
-        weight_decay=0.01,
-    )
-
-
-@dataclass(frozen=True)
-class ScheduleRecipe:
-    """Stable Diffusion 1.x's noise schedule: betas linear in their square roots."""
-
-    steps: int = 1000
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
+    seed: int = 1004
+    """Of its scenes, its weights and its batches."""
+    scenes_per_style: int = 4_000
+    widths: tuple[int, ...] = (24, 48, 96, 160)
+    steps: int = 1_000
+    batch: int = 32
+    learning_rate: float = 4e-3
+    """The greatest of a one-cycle schedule."""
+    weight_decay: float = 0.05
+    single_share: float = 0.6
+    """Of a batch, drawn from scenes of one object alone; the rest from all."""
+    smoothing: float = 0.05
+    greatest_noise: float = 0.12
+    """Standard deviation of Gaussian noise on images in [-1, 1]: for each image, evenly from 0 to this."""
 
 
 @dataclass(frozen=True)
@@ -175,15 +75,15 @@ class ScoringRecipe:
     least_margin: float = 0.1
     """AP of the right phrase's map over another phrase's of the same image."""
     sampled_prompts: int = 240
+    sampling_seed: int = 1004
+    """Of the prompts and of the noise that each sample begins with."""
     sampling_steps: int = 50
     guidance: float = 5.0
     least_named: float = 0.7
-    """Share of sampled images whose object and colour the classifier names."""
+    """Share of sampled images whose object and colour the judge names."""
     least_miou: float = 50.0
     """%, of LD-ZNet's masks of object phrases on held-out scenes of the style it was trained on."""
-    classifier_seed: int = 1004
-    classifier_scenes_per_style: int = 4_000
-    classifier_steps: int = 1_500
+    judge: JudgeRecipe = JudgeRecipe()
 
 
 @dataclass(frozen=True)
@@ -201,10 +101,10 @@ class Recipe:
 
     name: str = "official"
     data: DataRecipe = DataRecipe()
-    autoencoder: AutoencoderRecipe = AutoencoderRecipe()
-    schedule: ScheduleRecipe = ScheduleRecipe()
-    pretraining: PretrainingRecipe = PretrainingRecipe()
-    decoder: DecoderRecipe = DecoderRecipe()
+    autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    pretraining: PretrainingRecipe = field(default_factory=PretrainingRecipe)
+    decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
     watch: WatchRecipe = WatchRecipe()
     scoring: ScoringRecipe = ScoringRecipe()
     nets: NetsRecipe = field(default_factory=NetsRecipe)
@@ -245,8 +145,8 @@ def tiny() -> Recipe:
         ),
         watch=WatchRecipe(scenes_per_style=1, timesteps=(600,), every_seconds=0.0),
         scoring=ScoringRecipe(
-            scenes_per_style=2, timesteps=(600,), sampled_prompts=3, sampling_steps=2, classifier_scenes_per_style=3,
-            classifier_steps=3,
+            scenes_per_style=2, timesteps=(600,), sampled_prompts=3, sampling_steps=2,
+            judge=JudgeRecipe(scenes_per_style=3, widths=(4, 4, 8, 8), steps=3, batch=4),
         ),
         nets=tiny_nets(),
     )  # fmt: skip

@@ -9,11 +9,11 @@ from ldznet_cli.miniature.scenes.dataset import (
     IMAGES,
     WrittenScene,
     coco,
-    write_bytes,
     write_json,
     write_scene,
 )
 from ldznet_cli.miniature.scenes.scene import RENDERER_VERSION
+from ldznet_cli.samples.atomic import write_atomically
 
 SEED = 2023
 """The set's seed: the year of the paper. No training set of the recipe uses it."""
@@ -52,7 +52,7 @@ Licence: Apache-2.0, like the rest of the repository.
 def write_sample_data(folder: str | Path) -> list[WrittenScene]:
     """Writes the images, both annotation files, the README and the checksums (last) into `folder`.
 
-    Raises UsageError when the folder cannot be written, DiskFull.
+    Raises LdznetError when the folder cannot be written to, DiskFull.
     """
     folder = Path(folder)
     scenes: list[WrittenScene] = []
@@ -64,8 +64,8 @@ def write_sample_data(folder: str | Path) -> list[WrittenScene]:
         }
         write_json(folder / name, coco({**info, "styles": list(styles), "seed": SEED}, some))
         scenes += some
-    write_bytes(folder / "README.md", README.encode())
+    write_atomically(folder / "README.md", README.encode())
     files = sorted([*(f"{IMAGES}/{scene.file_name}" for scene in scenes), *_FILES, "README.md"])
     sums = "".join(f"{hashlib.sha256((folder / f).read_bytes()).hexdigest()}  {f}\n" for f in files)
-    write_bytes(folder / "SHA256SUMS", sums.encode())
+    write_atomically(folder / "SHA256SUMS", sums.encode())
     return scenes

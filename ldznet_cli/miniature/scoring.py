@@ -17,9 +17,11 @@ from ldznet_cli.miniature.data import Images
 from ldznet_cli.miniature.events import BuildEvent
 from ldznet_cli.miniature.grounding import ground
 from ldznet_cli.miniature.judge import Judge, agreement, named_pairs
+from ldznet_cli.miniature.judge_training import has_one_object
+from ldznet_cli.miniature.ldm_recipe import ScheduleRecipe
 from ldznet_cli.miniature.pipeline import PairDenoiser
 from ldznet_cli.miniature.pretraining import TextAndUNet
-from ldznet_cli.miniature.recipe import ScheduleRecipe, ScoringRecipe
+from ldznet_cli.miniature.recipe import ScoringRecipe
 from ldznet_cli.miniature.scenes import (
     BACKDROPS,
     COLORS,
@@ -102,7 +104,7 @@ def sample_prompts(recipe: ScoringRecipe) -> list[tuple[str, str]]:
     """(prompt, the coloured object it names): one object on a ground before a backdrop; half of them name a style."""
     prompts = []
     for index in range(recipe.sampled_prompts):
-        draw = generator("sampled prompt", recipe.classifier_seed, index)
+        draw = generator("sampled prompt", recipe.sampling_seed, index)
         pair = f"{draw.choice(COLORS)} {draw.choice(OBJECTS)}"
         article = "an" if pair[0] in "aeiou" else "a"
         place = f"on {draw.choice(GROUNDS)} in front of {draw.choice(BACKDROPS)}"
@@ -118,7 +120,7 @@ def sample(
     size = pipeline.unet.config.sample_size
     for start in range(0, len(prompts), _BATCH):
         part = list(prompts[start : start + _BATCH])
-        draws = [generator("sample", recipe.classifier_seed, start + i) for i in range(len(part))]
+        draws = [generator("sample", recipe.sampling_seed, start + i) for i in range(len(part))]
         noise = np.stack([draw.standard_normal((4, size, size), dtype=np.float32) for draw in draws])
         images = pipeline(
             part, height=8 * size, width=8 * size, latents=torch.from_numpy(noise), output_type="np",
@@ -132,15 +134,26 @@ def sample_scores(judge: Judge, images: Images, pairs: Sequence[str]) -> Scores:
     return agreement(named_pairs(judge, images), pairs)
 
 
-def judge_scores(judge: Judge, recipe: ScoringRecipe, seed: int) -> Scores:
-    """The judge's own ceiling: held-out rendered scenes of one object."""
-    scenes = [scene for scene in held_out(recipe, seed) if _is_single(scene)]
-    wanted = [f"{r.color} {r.name}" for scene in scenes for r in scene.regions if r.kind == "object"]
-    return agreement(named_pairs(judge, np.stack([scene.image for scene in scenes])), wanted)
+def judge_scores(
+    judge: Judge, recipe: ScoringRecipe, seed: int, pipeline: StableDiffusionPipeline | None = None
+) -> Measuring:
+    """The judge's own ceiling: held-out scenes of one object, through the `pipeline`'s autoencoder if one is given."""
+    stage, total = (
+        "the judge on " + ("reconstructions" if pipeline else "scenes"),
+        recipe.scenes_per_style * len(STYLES),
+    )
+    images, wanted = [], []
+    for done, scene in enumerate(held_out(recipe, seed), 1):
+        if has_one_object(scene):
+            images.append(_restored(pipeline, scene.image) if pipeline else scene.image)
+            wanted += [f"{r.color} {r.name}" for r in scene.regions if r.kind == "object"]
+        yield BuildEvent(stage, done, total)
+    return agreement(named_pairs(judge, np.stack(images)), wanted)
 
 
-def _is_single(scene: Scene) -> bool:
-    return sum(region.kind == "object" for region in scene.regions) == 1
+def _restored(pipeline: StableDiffusionPipeline, image: Images) -> Images:
+    pixels = reconstruct(pipeline, image)[0][0].permute(1, 2, 0)
+    return pixels.add(1).mul(127.5).round().to(torch.uint8).numpy()
 
 
 def save_grid(images: Images, path: Path, *, columns: int = 6, count: int = 24) -> None:

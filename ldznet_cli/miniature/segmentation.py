@@ -11,21 +11,18 @@ import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ldznet_cli.config import MINIATURE
 from ldznet_cli.errors import ModelError, UsageError
-from ldznet_cli.evaluation import evaluate
 from ldznet_cli.features import CachedFeatures, FeatureSettings, Store, cache_features, plan_cache
-from ldznet_cli.inference import OutputPlan, load_predictor, open_ledger, segment
-from ldznet_cli.inference.prompts import Prompt, Task
+from ldznet_cli.inference import load_predictor
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
 from ldznet_cli.ldm.digests import LdmDigests, digests_of
-from ldznet_cli.miniature.data import save_json
 from ldznet_cli.miniature.events import BuildEvent, Events
 from ldznet_cli.miniature.net_recipe import NetRecipe
+from ldznet_cli.miniature.net_scores import Entry, record_net, recorded_nets, scores_on
 from ldznet_cli.miniature.recipe import Recipe
 from ldznet_cli.miniature.scenes import STYLES, write_dataset
 from ldznet_cli.nets import digest_of, for_ldm, load_net, read_info, save_net
@@ -38,12 +35,6 @@ from ldznet_cli.training.run import Material, Plan, plan, read_record, run
 STYLE = "photo"
 """The only style whose masks are seen in training."""
 
-SCORES = "nets.json"
-"""Beside the published nets: their settings, the course of their trainings, their scores on held-out scenes."""
-
-Entry = dict[str, Any]
-
-_SUBSETS = {"all": "all", "kind:thing": "object", "kind:stuff": "stuff"}
 _BATCH = 8
 _EVERY = 20
 """Steps from one event of a training to the next."""
@@ -157,33 +148,15 @@ class NetBuild:
         save_net(self.out / net.kind, load_net(folder), info, dtype=torch.float16)
 
     def score(self, net: NetRecipe) -> Events:
-        """mIoU of the published net on held-out scenes of each style, at its own threshold; objects and stuff apart."""
+        """Scores of the published net on held-out scenes of each style, written into `nets.json`."""
         predictor = load_predictor(self.out / net.kind, self.ldm, batch=_BATCH)
         held_out = {}
         for style in STYLES:
-            samples = self.samples(style)
-            tasks = [
-                Task(image, tuple(Prompt(sample.phrase, sample.phrase) for sample in found))
-                for image, found in samples.by_image().items()
-            ]
-            place, total = OutputPlan(self.work / "masks" / net.kind / style), len(samples.samples)
-            records = []
-            for record in segment(tasks, predictor, open_ledger(predictor, place)):
-                records.append(record)
-                yield BuildEvent(f"score {net.kind} on {style}", len(records), total)
-            scores = evaluate(samples.path, records, protocols=("native",)).scores
-            held_out[style] = {
-                _SUBSETS[score.subset]: {"mIoU": score.value, "samples": score.samples}
-                for score in scores
-                if score.metric == "mIoU" and score.threshold == "own" and score.subset in _SUBSETS
-            }
-        entry = self._entry(net, held_out)
-        save_json(self.out / SCORES, {"nets": [*(e for e in self.entries() if e["kind"] != net.kind), entry]})
+            place = self.work / "masks" / net.kind / style
+            events = scores_on(self.samples(style), predictor, place, f"score {net.kind} on {style}")
+            held_out[style] = yield from events
+        record_net(self.out, self._entry(net, held_out))
         yield BuildEvent(f"score {net.kind}", 1, 1, json.dumps(held_out))
-
-    def entries(self) -> list[Entry]:
-        """What is recorded of the nets so far."""
-        return recorded_nets(self.out)
 
     def _entry(self, net: NetRecipe, held_out: Entry) -> Entry:
         """All that the model card says of a net."""
@@ -208,19 +181,12 @@ class NetBuild:
 
     def _is_scored(self, net: NetRecipe) -> bool:
         """Whether what is recorded is of the net that lies there, of this recipe and of this LDM."""
-        for entry in self.entries():
+        for entry in recorded_nets(self.out):
             if (entry["kind"], entry["recipe"]) == (net.kind, self._numbers(net)):
                 folder = self.out / net.kind
                 same = folder.exists() and entry["digest"] == digest_of(folder)
                 return bool(same and entry["ldm"] == self.digests.to_dict())
         return False
-
-
-def recorded_nets(out: Path) -> list[Entry]:
-    """The entries of `out/nets.json`, one for each net; none when there is no such file."""
-    path = out / SCORES
-    recorded: list[Entry] = json.loads(path.read_text("utf-8"))["nets"] if path.exists() else []
-    return recorded
 
 
 def _note(event: TrainEvent) -> str:

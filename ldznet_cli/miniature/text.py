@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ldznet_cli.miniature.recipe import TextRecipe
+from ldznet_cli.miniature.ldm_recipe import TextRecipe
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 _FINAL = "</w>"

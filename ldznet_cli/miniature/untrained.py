@@ -6,23 +6,19 @@ trained on it can only know the prompts that it saw in training.
 
 from __future__ import annotations
 
-import gzip
 import shutil
-from collections import Counter
 from pathlib import Path
 
 from diffusers import AutoencoderTiny
 
 from ldznet_cli.errors import UsageError
+from ldznet_cli.ldm.clip_vocabulary import read_merges
 from ldznet_cli.ldm.quiet import quiet_libraries
 from ldznet_cli.miniature.autoencoder import build_autoencoder
 from ldznet_cli.miniature.pipeline import save_pipeline
 from ldznet_cli.miniature.pretraining import TextAndUNet, build_unet
 from ldznet_cli.miniature.recipe import official
-from ldznet_cli.miniature.text import Merge, build_text_encoder, tokenizer_of
-
-CLIP_MERGES = 49_152 - 2 * 256 - 2
-"""Merges that CLIP reads of its vocabulary file (openai/CLIP: simple_tokenizer.py): 49,408 tokens in all."""
+from ldznet_cli.miniature.text import build_text_encoder, tokenizer_of
 
 
 def untrained_ldm(
@@ -46,19 +42,6 @@ def untrained_ldm(
     shutil.rmtree(out, ignore_errors=True)
     save_pipeline(out, TextAndUNet(text, unet), autoencoder, scale, tokenizer, recipe.schedule)
     return out
-
-
-def read_merges(path: Path) -> list[Merge]:
-    """The byte-pair merges of CLIP's vocabulary file, the most frequent first. Raises UsageError."""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            merges = [tuple(line.split()) for line in lines][1 : CLIP_MERGES + 1]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UsageError(f"--vocabulary: {path} cannot be read as gzipped text: {error}") from error
-    wrong = Counter(len(merge) for merge in merges)
-    if set(wrong) != {2}:
-        raise UsageError(f"--vocabulary: {path} is not CLIP's: expected two tokens a line after the first")
-    return [(merge[0], merge[1]) for merge in merges]
 
 
 def _read_autoencoder(folder: Path) -> AutoencoderTiny:

@@ -11,13 +11,14 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from ldznet_cli.miniature.autoencoder import to_pixels
-from ldznet_cli.miniature.descent import Descent, flatten
+from ldznet_cli.miniature.descent import Descent
 from ldznet_cli.miniature.grounding import ground
 from ldznet_cli.miniature.pipeline import PairDenoiser
 from ldznet_cli.miniature.pretraining import Denoising, TextAndUNet
 from ldznet_cli.miniature.recipe import Recipe
 from ldznet_cli.miniature.scenes import STYLES, render, scene_seed
 from ldznet_cli.miniature.scoring import summary
+from ldznet_cli.miniature.shards import flatten
 
 
 class Watch:

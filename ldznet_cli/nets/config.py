@@ -123,7 +123,7 @@ class NetConfig:
         return {**_plain(self), "unet": _plain(self.unet)}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], where: str = "net configuration") -> NetConfig:
+    def from_dict(cls, data: Any, where: str = "net configuration") -> NetConfig:
         """Read what `to_dict` wrote. ModelError for a field that is missing, unknown or of another type."""
         if not isinstance(data, Mapping) or not isinstance(data.get("unet"), Mapping):
             raise ModelError(f"{where}: expected an object with a `unet` object inside")

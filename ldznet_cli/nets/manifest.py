@@ -101,18 +101,26 @@ def read_info(folder: Path | str) -> NetInfo:
     config = NetConfig.from_dict(data["net"], f"{path}, net")
     try:
         low, high = data["timesteps"]
+        if not 0 <= float(data["threshold"]) <= 1:
+            raise ValueError(f"threshold {data['threshold']}")
+        digests, files = _object(data["ldm"]["digests"]), _object(data["files"])
+        if not all(
+            isinstance(digest, str)
+            for digest in (*(value for value in digests.values() if value is not None), *files.values())
+        ):
+            raise ValueError("a hash that is no text")
         return NetInfo(
             config=config,
             ldm_name=str(data["ldm"]["name"]),
-            ldm_digests=dict(data["ldm"]["digests"]),
-            geometry=dict(data["geometry"]),
+            ldm_digests=digests,
+            geometry=_object(data["geometry"]),
             threshold=float(data["threshold"]),
             timesteps=(int(low), int(high)),
-            training=dict(data["training"]),
-            files=dict(data["files"]),
-            tuning=dict(data.get("tuning", {})),
+            training=_object(data["training"]),
+            files=files,
+            tuning=_object(data.get("tuning", {})),
         )
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ModelError(f"{path}: a field is not of the expected form ({error})") from error
 
 
@@ -125,6 +133,12 @@ def write_info(folder: Path | str, info: NetInfo) -> None:
     write_atomically(Path(folder) / MANIFEST, text.encode())
 
 
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r:.40} is no object")
+    return value
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.parent.is_dir():
         raise ModelError(
@@ -134,7 +148,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{path.parent}: no {MANIFEST} in it, so it is not a net's folder") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from error
     if not isinstance(data, dict):
         raise ModelError(f"{path}: expected a JSON object")

@@ -59,11 +59,11 @@ def read_prob(path: Path) -> Prob:
     image = open_image(path)
     if image.mode not in ("I;16", "I;16B", "I", "L"):
         raise ImageError(f"{path}: a {image.mode} image: expected probabilities as 16-bit grey")
-    return (_grey(image) / (_EIGHT if image.mode == "L" else _SIXTEEN)).astype(np.float32)
+    return np.divide(_grey(image), _EIGHT if image.mode == "L" else _SIXTEEN, dtype=np.float32)
 
 
-def _grey(image: Image.Image) -> NDArray[np.int64]:
-    return np.asarray(image if image.mode.startswith("I") else image.convert("L")).astype(np.int64)
+def _grey(image: Image.Image) -> NDArray[np.int32]:
+    return np.asarray(image if image.mode.startswith("I") else image.convert("L")).astype(np.int32)
 
 
 def _png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:

@@ -100,13 +100,21 @@ def load(folder: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimize
         net.load_state_dict(load_file(folder / "net.safetensors"))
         ema.net.load_state_dict(load_file(folder / "ema.safetensors"))
         restore_optimizer(net, optimizer, load_file(folder / "optimizer.safetensors"))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        ema.updates = state.pop("ema_updates")
+        return Progress(**state)
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         first = str(error).splitlines()[0]
         raise ModelError(
             f"the checkpoint {folder} cannot be used: {first}; remove it to go on from the one before"
         ) from error
-    ema.updates = state.pop("ema_updates")
-    return Progress(**state)
 
 
 def prune(run: Path, keep: int) -> None:

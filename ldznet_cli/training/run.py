@@ -200,7 +200,7 @@ def read_record(out: Path) -> dict[str, Any] | None:
             raise ValueError(f"its format is {record['format']}, expected {FORMAT}")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}); choose another --out, or --overwrite") from error
     return record
 

@@ -288,7 +288,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(
     unit = cached.manifest.unit(next(iter(cached.manifest.items)))
     request = unit.requests[0]
     key = cached.settings.features_key(unit.sha256, request.prompt, request.draw)
-    assert Store("ldznet-cache").read(key).made["batch"] == 2
+    assert Store("ldznet-cache").read(key).made["batch"] == 2  # 5 rows in three batches
 
 
 def test_the_time_that_is_left_is_told_after_the_first_images(

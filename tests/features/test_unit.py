@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ldznet_cli.errors import PromptError, UsageError
 from ldznet_cli.features.source import FeatureItem
-from ldznet_cli.features.unit import batches, unit_of
+from ldznet_cli.features.unit import batches, rows_of_batch, unit_of
 from ldznet_cli.ldm.noise import DrawPolicy
 from ldznet_cli.samples.images import ImageRef
 
@@ -38,13 +38,22 @@ def test_an_empty_phrase_is_refused() -> None:
         unit_of(IMAGE, "ab" * 32, [FeatureItem("  ")], DrawPolicy())
 
 
-@given(st.integers(0, 9), st.integers(1, 5))
-def test_batches_have_one_shape_and_miss_nothing(count: int, batch: int) -> None:
+@given(st.integers(0, 9), st.integers(1, 12))
+def test_batches_have_one_shape_and_miss_nothing(count: int, most: int) -> None:
     requests = unit_of(IMAGE, "ab" * 32, ITEMS, DrawPolicy()).requests[:count]
-    made = list(batches(requests, batch))
-    assert {len(rows) for rows in made} <= {batch}
+    made = list(batches(requests, most))
+    assert {len(rows) for rows in made} <= {rows_of_batch(count, most)}
+    assert rows_of_batch(count, most) <= most
     assert tuple(row for rows in made for row in rows)[:count] == requests
-    assert len(made) == -(-count // batch)
+    assert len(made) == -(-count // most)
+    assert sum(map(len, made)) - count < max(len(made), 1)  # what is filled up
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "rows"), [(4, 8, 4), (8, 8, 8), (9, 8, 5), (17, 8, 6), (1, 8, 1), (3, 1, 1)]
+)
+def test_a_batch_is_as_small_as_the_number_of_batches_allows(count: int, most: int, rows: int) -> None:
+    assert rows_of_batch(count, most) == rows
 
 
 def test_a_batch_of_none_is_refused() -> None:

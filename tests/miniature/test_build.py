@@ -178,7 +178,8 @@ def test_a_work_folder_keeps_to_its_recipe(
 def test_measures_are_of_the_weights_that_they_name(built: Build, tmp_path: Path) -> None:
     early, late = built.out.with_name("early") / "ldm", built.out / "ldm"
     keys = [Measurement(tmp_path, folder, built.recipe).keys for folder in (early, late)]
-    assert {part for part in keys[0] if keys[0][part] != keys[1][part]} == {"psnr", "samples"}
+    changed = {part for part in keys[0] if keys[0][part] != keys[1][part]}
+    assert changed == {"psnr", "reconstructions", "samples"}
     patient = replace(built.recipe, scoring=replace(built.recipe.scoring, least_psnr=1.0))
     assert Measurement(tmp_path, late, patient).keys == keys[1]
     with pytest.raises(ModelError, match="psnr.json is not of .*: measure it first"):
@@ -285,7 +286,7 @@ def test_sets_of_the_official_recipe_are_disjoint_by_their_seeds() -> None:
     recipe = official()
     data, scoring = recipe.data, recipe.scoring
     nets = [recipe.nets.training_seed, recipe.nets.validation_seed, recipe.nets.held_out_seed]
-    seeds = [data.training_seed, data.validation_seed, data.held_out_seed, scoring.classifier_seed, *nets]
+    seeds = [data.training_seed, data.validation_seed, data.held_out_seed, scoring.judge.seed, *nets]
     assert len(set(seeds)) == len(seeds)
 
 

@@ -16,8 +16,9 @@ from ldznet_cli.miniature.data import render_training_set, training_images
 from ldznet_cli.miniature.decoder import Decoding, assembled, widen
 from ldznet_cli.miniature.descent import Descent
 from ldznet_cli.miniature.latents import save_latents
-from ldznet_cli.miniature.recipe import DecoderRecipe, Recipe, official, tiny
-from ldznet_cli.miniature.scenes.scene import generator
+from ldznet_cli.miniature.ldm_recipe import DecoderRecipe
+from ldznet_cli.miniature.recipe import Recipe, official, tiny
+from ldznet_cli.miniature.scenes.scene import STYLES, generator
 
 RECIPE = tiny()
 
@@ -93,6 +94,16 @@ def test_pixels_and_latents_of_a_crop_belong_together(work: Path) -> None:
         [(index, y, x)] = places
         own = scenes[None, index, 8 * y : 8 * y + 64, 8 * x : 8 * x + 64]
         assert torch.equal(to_pixels(own)[0], crop)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1, 1 / 3), (2, 1 / 2)])
+def test_cartoons_are_drawn_as_often_as_the_recipe_says(work: Path, share: int, expected: float) -> None:
+    decoding = objective(work, replace(RECIPE.decoder, cartoon_share=share))
+    scenes = training_images(RECIPE.data, work / "scenes", per_style=RECIPE.decoder.scenes_per_style)
+    cartoons = to_pixels(scenes[STYLES.index("cartoon")])
+    drawn = torch.cat([decoding.batch(generator("drawn", i), 0, 1)[1] for i in range(150)])
+    found = [any(torch.equal(pixels, cartoon) for cartoon in cartoons) for pixels in drawn]
+    assert np.mean(found) == pytest.approx(expected, abs=0.08)
 
 
 def test_the_training_makes_the_images_sharper_and_the_encoder_stays_to_the_bit(

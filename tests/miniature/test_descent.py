@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ldznet_cli.errors import ModelError
-from ldznet_cli.miniature.descent import Descent, Metrics, rate
-from ldznet_cli.miniature.recipe import DescentRecipe
+from ldznet_cli.miniature.descent import Descent, rate
+from ldznet_cli.miniature.ldm_recipe import DescentRecipe
+from ldznet_cli.miniature.shards import Metrics
 
 RECIPE = DescentRecipe(
     seed=0, steps=12, batch=8, learning_rate=0.05, warmup_steps=3, decay_steps=4, ema=0.9, shards=1

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from ldznet_cli.ldm.noise import Schedule
+from ldznet_cli.miniature.ldm_recipe import PretrainingRecipe, ScheduleRecipe
 from ldznet_cli.miniature.pipeline import build_scheduler
 from ldznet_cli.miniature.pretraining import Denoising, TrainingData, alphas_cumprod
-from ldznet_cli.miniature.recipe import PretrainingRecipe, ScheduleRecipe, tiny
+from ldznet_cli.miniature.recipe import tiny
 from ldznet_cli.miniature.text import build_tokenizer, count_words
 
 SCHEDULE = ScheduleRecipe()

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ldznet_cli.errors import DiskFull, UsageError
+from ldznet_cli.errors import DiskFull, LdznetError, UsageError
 from ldznet_cli.miniature.sample_data import MADE_WITH, PER_STYLE, SEED, write_sample_data
 from ldznet_cli.miniature.scenes import (
     BACKDROPS,
@@ -136,7 +136,7 @@ def test_wrong_arguments_are_told_before_anything_is_written(
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(LdznetError, match="cannot be written"):
         list(write_dataset(tmp_path / "out", "photo", 1, 0, workers=1))
 
 

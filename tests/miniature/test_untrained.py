@@ -9,7 +9,8 @@ import torch
 
 from ldznet_cli import FrozenLDM
 from ldznet_cli.errors import UsageError
-from ldznet_cli.miniature.untrained import CLIP_MERGES, read_merges, untrained_ldm
+from ldznet_cli.ldm.clip_vocabulary import CLIP_MERGES, read_merges
+from ldznet_cli.miniature.untrained import untrained_ldm
 
 
 @pytest.fixture(scope="module")

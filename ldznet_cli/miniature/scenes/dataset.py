@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import multiprocessing
-import os
-import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ldznet_cli.errors import DiskFull, UsageError
+from ldznet_cli.errors import UsageError
 from ldznet_cli.miniature.scenes.compose import render
 from ldznet_cli.miniature.scenes.objects import OBJECTS
 from ldznet_cli.miniature.scenes.scene import (
@@ -32,6 +29,7 @@ from ldznet_cli.miniature.scenes.scene import (
 )
 from ldznet_cli.miniature.scenes.stuff import BACKDROPS, GROUNDS
 from ldznet_cli.miniature.scenes.words import absent_phrases, phrases
+from ldznet_cli.samples.atomic import write_atomically
 
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"
@@ -55,8 +53,8 @@ def write_dataset(
     A generator: one record for each image as it is written, in order; the annotation file comes last, so that where
     it exists the set is whole. The files do not depend on `workers`. `absent` is how many phrases that name nothing
     in the scene are annotated with it, by an empty segmentation.
-    Raises UsageError for an unknown style, a count or number of workers below 1, a negative seed or a folder that
-    cannot be written; DiskFull.
+    Raises UsageError for an unknown style, a count or number of workers below 1 or a negative seed; LdznetError for a
+    folder that cannot be written to, DiskFull.
     """
     if style not in STYLES:
         raise UsageError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}")
@@ -92,7 +90,7 @@ def write_scene(images: Path, style: str, seed: int, index: int, absent: int = 0
     file_name = f"{style}-{seed}-{index:06d}.png"
     buffer = BytesIO()
     Image.fromarray(scene.image).save(buffer, format="PNG")
-    write_bytes(images / file_name, buffer.getvalue())
+    write_atomically(images / file_name, buffer.getvalue())
     image = {"file_name": file_name, "width": SIZE, "height": SIZE, "style": style, "scene_seed": scene.seed}
     return WrittenScene(file_name, image, tuple(_annotations(scene, absent)))
 
@@ -161,27 +159,4 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         rows = value if isinstance(value, list) else None
         text = json.dumps(value) if rows is None else "[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]"
         parts.append(f"{json.dumps(key)}: {text}")
-    write_bytes(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all.
-
-    Raises DiskFull; UsageError when the folder cannot be made or written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no space left to write {path}: free some and run the command again") from error
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_atomically(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
