@@ -113,14 +113,24 @@ def many(setting: Setting) -> dict[str, Any]:
 
 
 def taesd(setting: Setting) -> dict[str, Any]:
-    """One phrase with SD's own first stage, against TAESD's; and how far the masks agree."""
-    own, other, image = predictor_of(setting), predictor_of(setting, vae=setting.taesd), picture(setting)
+    """One phrase with SD's own first stage, against TAESD's; and how far the probabilities agree."""
+    import torch
+
+    from ldznet_cli.ldm.first_stage import FirstStage
+
+    assert setting.taesd is not None
+    ours, image = predictor_of(setting), picture(setting)
+    own, other = ours.ldm.first_stage, FirstStage.load(setting.taesd, torch.device("cpu"), torch.float32)
+
+    def predict(first_stage: FirstStage, phrase: str) -> Any:
+        ours.ldm.first_stage = first_stage  # so that the other weights need not be in memory twice
+        return ours.predict(image, "0" * 64, [phrase])[0].prob
+
     sides: dict[str, Run] = {
-        "SD's autoencoder": lambda turn: own.predict(image, "0" * 64, [f"dog {turn}"]),
-        "TAESD": lambda turn: other.predict(image, "0" * 64, [f"dog {turn}"]),
+        "SD's autoencoder": lambda turn: predict(own, f"dog {turn}"),
+        "TAESD": lambda turn: predict(other, f"dog {turn}"),
     }
-    maps = [side.predict(image, "0" * 64, ["dog"])[0].prob for side in (own, other)]
-    difference = float(abs(maps[0] - maps[1]).max())
+    difference = float(abs(predict(own, "dog") - predict(other, "dog")).max())
     return compare(sides, setting.rounds) | {"largest_difference_of_probabilities": difference}
 
 
@@ -170,7 +180,8 @@ def profile(setting: Setting) -> dict[str, Any]:
         name = str(dtype).removeprefix("torch.")
         predictor = predictor_of(setting, dtype=dtype)
         stages, flops = stages_of(predictor, picture(setting)), flops_of(setting.sd)
-        rates, wall = [matrix_rate(dtype)], {stage: [] for stage in stages}
+        wall: dict[str, list[float]] = {stage: [] for stage in stages}
+        rates = [matrix_rate(dtype)]
         for _ in range(setting.rounds):
             for stage, run in stages.items():
                 began = time.perf_counter()

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 
 from ldznet_cli.ldm import digests_of
+from ldznet_cli.ldm.clip_vocabulary import read_merges
 from ldznet_cli.ldm.fitting import shapes_of
 from ldznet_cli.ldm.quiet import quiet_libraries
 from ldznet_cli.ldm.weights import on_meta
 from ldznet_cli.miniature.pipeline import build_scheduler, save_tokenizer
 from ldznet_cli.miniature.recipe import official
 from ldznet_cli.miniature.text import tokenizer_of
-from ldznet_cli.miniature.untrained import read_merges
 from ldznet_cli.nets import NetInfo, for_ldm
 from ldznet_cli.nets.initialisation import fresh
 from ldznet_cli.nets.manifest import MANIFEST, RAW

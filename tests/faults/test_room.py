@@ -7,7 +7,6 @@ import resource
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ from ldznet_cli.errors import LdznetError
 from ldznet_cli.features import CachedFeatures, FeatureItem, RunDone, Store, UnitDone, cache_features
 from ldznet_cli.features.key import digest
 from ldznet_cli.ldm import FrozenLDM
-from ldznet_cli.samples.images import Geometry, sha256_of
+from ldznet_cli.samples.images import sha256_of
 from tests.faults.scene import all_whole, ended, forked, objects_in, until, world_of
 from tests.features.conftest import World
 
 Files = Callable[[Path], dict[str, bytes]]
 
-MEMORY = 64 << 20
-"""Bytes that the model may have."""
+ROW, REST = 64 << 20, 128 << 20
+"""Bytes that a model takes for each row of a batch, and for everything else."""
 
 STATUS = Path("/proc/self/status")
 
@@ -80,14 +79,15 @@ def test_a_disk_that_runs_full_in_mid_run(
 
 
 def in_little_memory(model: Callable[..., Any]) -> Callable[..., Any]:
-    """`model` as it is where there is little memory: the operating system itself says no."""
+    """`model`, with an appetite, where there is memory for 6 rows: it is the operating system that says no."""
 
-    def limited(*arguments: Any) -> Any:
+    def limited(self: FrozenLDM, z: torch.Tensor, *rest: Any) -> Any:
         [has] = re.findall(r"VmData:\s+([0-9]+) kB", STATUS.read_text())
         before = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (int(has) * 1024 + MEMORY, before[1]))
+        resource.setrlimit(resource.RLIMIT_DATA, (int(has) * 1024 + 6 * ROW + REST, before[1]))
         try:
-            return model(*arguments)
+            appetite = torch.empty(len(z), ROW, dtype=torch.uint8)
+            return model(self, z + 0 * appetite[0, 0], *rest)
         finally:
             resource.setrlimit(resource.RLIMIT_DATA, before)
 
@@ -95,31 +95,29 @@ def in_little_memory(model: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def halve(world: World, cache: Path) -> None:
-    """In a child."""
+    """In a child: units of 12 rows."""
     FrozenLDM.features = in_little_memory(FrozenLDM.features)  # type: ignore[method-assign]
-    *events, done = cache_features(
-        world.plan(cache, phrases=["lamp"], draws=32), world.ldm, Store(cache), batch=32, threads=1
-    )
+    *events, done = cache_features(world.plan(cache, draws=4), world.ldm, Store(cache), batch=12, threads=1)
     assert isinstance(done, RunDone)
-    [size] = [event.reduced for event in events if isinstance(event, UnitDone)]
-    assert size in (16, 8, 4)
+    assert [event.reduced for event in events if isinstance(event, UnitDone)] == [6, 6]
     cached = CachedFeatures.open(cache)
-    unit = cached.manifest.unit(sha256_of(world.images[0].path))
-    keys = [cached.settings.features_key(unit.sha256, r.prompt, r.draw) for r in unit.requests]
-    assert {Store(cache).read(key).made["batch"] for key in keys} == {size}
+    for image in world.images:
+        unit = cached.manifest.unit(sha256_of(image.path))
+        keys = [cached.settings.features_key(unit.sha256, r.prompt, r.draw) for r in unit.requests]
+        assert {Store(cache).read(key).made["batch"] for key in keys} == {6}
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="no limit on memory on this system")
 def test_out_of_memory_halves_the_batch_and_goes_on(ldm: FrozenLDM, tmp_path: Path) -> None:
     """Each object says in which batch it was made; values agree with those of any other."""
-    world = replace(world_of(ldm, tmp_path / "images", 1), geometry=Geometry("square", 512))
+    world = world_of(ldm, tmp_path / "images", 2)
     assert ended(forked(lambda: halve(world, tmp_path / "cache"))) == 0
-    world.fill(tmp_path / "usual", phrases=["lamp"], draws=32)
-    assert world.fill(tmp_path / "cache", phrases=["lamp"], draws=32).objects == 0
-    items = [FeatureItem("lamp", draw) for draw in range(32)]
+    world.fill(tmp_path / "usual", draws=4)
+    assert world.fill(tmp_path / "cache", draws=4).objects == 0
+    items = [FeatureItem("lamp", draw) for draw in range(4)]
     small, usual = (CachedFeatures.open(tmp_path / name) for name in ("cache", "usual"))
     for one, other in zip(
-        small.features(world.images[0], items), usual.features(world.images[0], items), strict=True
+        small.features(world.images[1], items), usual.features(world.images[1], items), strict=True
     ):
         for index in one.blocks:
             torch.testing.assert_close(one.blocks[index], other.blocks[index], rtol=1e-5, atol=1e-5)
