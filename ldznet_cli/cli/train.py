@@ -199,7 +199,9 @@ def train(
         raise UsageError(
             "--workers: processes that read batches cannot share a GPU; leave it at 0, or use --cache"
         )
-    gathered = gather(ask, net, fusion, head_width or HEAD_WIDTHS[fitting], init, config.negatives)
+    gathered = gather(
+        ask, net, fusion, head_width or HEAD_WIDTHS.get(preset or fitting, 1), init, config.negatives
+    )
     if overwrite:
         runs.remove(out)
     plan = runs.plan(out, config, gathered.net, init, gathered.material)

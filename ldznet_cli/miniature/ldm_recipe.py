@@ -65,7 +65,7 @@ class DecoderRecipe:
     """Gaussian noise on the unscaled latent while training; less than the encoder was trained with, which is done."""
     descent: DescentRecipe = DescentRecipe(
         seed=3,
-        steps=3_431,
+        steps=5_931,
         batch=4,
         learning_rate=1e-3,
         warmup_steps=100,

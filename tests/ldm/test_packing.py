@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ldznet_cli.ldm import tensor_file
+from ldznet_cli.ldm import packing, tensor_file
 from ldznet_cli.ldm.packing import PackedConv2d, can_pack, place
 from ldznet_cli.ldm.tensor_file import read_tensors
 
@@ -17,6 +17,19 @@ CPU = torch.device("cpu")
 needs_packing = pytest.mark.skipif(
     not can_pack(torch.float32), reason="weights are packed on x86 processors alone"
 )
+
+
+@pytest.fixture(autouse=True)
+def small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "LARGE", 0)
+
+
+def test_a_small_network_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "LARGE", 1000)
+    net = nn.Sequential(nn.Conv2d(4, 4, 1))
+    place(net, CPU, torch.float32)
+    assert type(net[0]) is nn.Conv2d
+
 
 LAYERS = {
     "3x3": (lambda: nn.Conv2d(5, 7, 3, padding=1), (2, 5, 9, 6)),
