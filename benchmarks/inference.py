@@ -43,7 +43,7 @@ Run = Callable[[int], object]
 
 
 def compare(sides: dict[str, Run], rounds: int, *, warm: bool = False) -> dict[str, Any]:
-    """Medians of each side in seconds; ratios of the first side to each other one. Unless `warm`, a round goes before."""
+    """Medians of each side in seconds; ratios of the first to each other. Unless `warm`, a round goes before."""
     wall: dict[str, list[float]] = {name: [] for name in sides}
     cpu: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(int(warm), rounds + 1):
