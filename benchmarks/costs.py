@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ldznet_cli.ldm.blocks import attention_blocks, cut_after
 from ldznet_cli.ldm.folder import read_json
+from ldznet_cli.ldm.packing import PackedLinear, can_pack
 from ldznet_cli.ldm.unet import FrozenUNet
 from ldznet_cli.nets import read_info
 from ldznet_cli.nets.segmenters import SegmentationNet, skeleton
@@ -95,15 +96,13 @@ def stages_of(predictor: Any, image: Image.Image) -> dict[str, Callable[[], obje
 
 
 def matrix_rate(dtype: torch.dtype, side: int = 2048, tries: int = 5) -> float:
-    """FLOP/s of the fastest of some products of square matrices, the weights packed."""
-    from ldznet_cli.ldm.packing import place
-
-    module = nn.Sequential(nn.Linear(side, side, bias=False))
-    place(module, torch.device("cpu"), dtype)
+    """FLOP/s of the fastest of some products of square matrices, the weights packed where they can be."""
+    plain = nn.Linear(side, side, bias=False, dtype=dtype)
+    linear = PackedLinear(plain) if can_pack(dtype) else plain
     rows, best = torch.randn(side, side, dtype=dtype), float("inf")
     for _ in range(tries):
         began = time.perf_counter()
-        module(rows)
+        linear(rows)
         best = min(best, time.perf_counter() - began)
     return 2 * side**3 / best
 
