@@ -1,15 +1,16 @@
-"""`ldznet miniature …`: render the bundled world's scenes, rebuild its weights, show their model card."""
+"""`ldznet miniature …`: render the bundled world's scenes, rebuild its weights, show their model card; the study."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from ldznet_cli.cli import console
+from ldznet_cli.cli.building import show
 from ldznet_cli.cli.interrupt import stop_on_interrupt
+from ldznet_cli.cli.miniature_paper import paper
 from ldznet_cli.cli.options import Quiet, Seed
 from ldznet_cli.errors import WeightsUnavailable
 from ldznet_cli.miniature.events import STAGES, Stage
@@ -151,19 +152,15 @@ def build(
 
     chosen = recipes.tiny() if recipe == "tiny" else recipes.official()
     place = out or weights_folder()
-    with stop_on_interrupt() as stop, ExitStack() as bars:
-        stage, shown = "", None
-        for event in run(work, place, chosen, workers=workers, until=until, stop=stop):
-            if event.stage != stage or shown is None:
-                bars.close()
-                stage, shown = event.stage, bars.enter_context(console.progress(event.total, event.stage))
-            shown.reach(event.done)
-            if event.note:
-                console.say(f"{event.stage}: {event.note}")
+    with stop_on_interrupt() as stop:
+        show(run(work, place, chosen, workers=workers, until=until, stop=stop))
     if until == STAGES[-1]:
         console.say(f"the miniature world is in {place}, its model card in {place / CARD}")
     else:
         console.say(f"done up to {until}; the same command without --until does the rest")
+
+
+app.command()(paper)
 
 
 @app.command()

@@ -45,16 +45,30 @@ def _runs(nets: Nets) -> str:
 def _held_out(nets: Nets, recipe: NetsRecipe, least_miou: float) -> str:
     rows = [
         (NAMES[net["kind"]], style, *(_percent(scores[name]["mIoU"]) for name in _SUBSETS),
-         *(str(scores[name]["samples"]) for name in _SUBSETS[:2]))
+         *(str(scores[name]["samples"]) for name in _SUBSETS[:2]),
+         _number(scores["presence"]["AUROC"]), _percent(scores["presence"]["absent_FPR"]))
         for net in nets
         for style, scores in net["held_out"].items()
     ]  # fmt: skip
     text = (
         f"Mean IoU in % on held-out scenes, {recipe.held_out_scenes} a style (set {recipe.held_out_seed}), at each "
         f"net's own threshold. LD-ZNet's bar for objects on the style it was trained on is {least_miou:g}; masks of "
-        "the other styles were never seen.\n\n"
+        "the other styles were never seen. Presence: how well its scores tell these phrases from "
+        f"{recipe.absent} a scene that name nothing in it (area under the ROC curve), and of which share of those it "
+        "still finds something.\n\n"
     )
-    return text + table(("net", "style", "objects", "stuff", "all", "object phrases", "stuff phrases"), rows)
+    header = (
+        "net",
+        "style",
+        "objects",
+        "stuff",
+        "all",
+        "object phrases",
+        "stuff phrases",
+        "AUROC",
+        "absent but found",
+    )
+    return text + table(header, rows)
 
 
 def _course(nets: Nets) -> str:
@@ -74,6 +88,10 @@ def _course(nets: Nets) -> str:
     return "How validation went (minutes: the step's share of the whole training's):\n\n" + table(
         header, rows
     )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _percent(share: float | None) -> str:

@@ -117,11 +117,11 @@ class PretrainingRecipe:
     """Factor on the learning rate of the text encoder."""
     descent: DescentRecipe = DescentRecipe(
         seed=2,
-        steps=4_366,
+        steps=11_233,
         batch=64,
         learning_rate=1e-3,
         warmup_steps=200,
-        decay_steps=1_500,
+        decay_steps=2_000,
         ema=0.998,
         weight_decay=0.01,
     )

@@ -19,12 +19,18 @@ SCORES = "nets.json"
 Entry = dict[str, Any]
 
 _SUBSETS = {"all": "all", "kind:thing": "object", "kind:stuff": "stuff"}
+_PRESENCE = {("presence_AUROC", "every score"): "AUROC", ("absent_FPR", "own"): "absent_FPR"}
 
 
 def scores_on(
-    samples: SampleSet, predictor: Predictor, place: Path, stage: str
+    samples: SampleSet, present: SampleSet, predictor: Predictor, place: Path, stage: str
 ) -> Generator[BuildEvent, None, Entry]:
-    """mIoU at the net's own threshold over all phrases, objects, and stuff; the masks go to the folder `place`."""
+    """mIoU at the net's own threshold over all phrases, objects, and stuff; and whether it tells what is not there.
+
+    `samples` are the phrases of `present` and others that name nothing in the same scenes: these count for `presence`
+    alone, the area under the ROC curve of its scores and the share of absent phrases of which something was found.
+    The masks go to the folder `place`.
+    """
     tasks = [
         Task(image, tuple(Prompt(sample.phrase, sample.phrase) for sample in found))
         for image, found in samples.by_image().items()
@@ -33,11 +39,17 @@ def scores_on(
     for record in segment(tasks, predictor, open_ledger(predictor, OutputPlan(place))):
         records.append(record)
         yield BuildEvent(stage, len(records), len(samples.samples))
-    return {
+    entry = {
         _SUBSETS[score.subset]: {"mIoU": score.value, "samples": score.samples}
-        for score in evaluate(samples.path, records, protocols=("native",)).scores
+        for score in evaluate(present.path, records, protocols=("native",)).scores
         if score.metric == "mIoU" and score.threshold == "own" and score.subset in _SUBSETS
     }
+    presence = {
+        _PRESENCE[score.metric, score.threshold]: score.value
+        for score in evaluate(samples.path, records, protocols=("native",)).scores
+        if score.subset == "all" and (score.metric, score.threshold) in _PRESENCE
+    }
+    return entry | {"presence": presence}
 
 
 def recorded_nets(out: Path) -> list[Entry]:

@@ -83,6 +83,8 @@ class ScoringRecipe:
     """Share of sampled images whose object and colour the judge names."""
     least_miou: float = 50.0
     """%, of LD-ZNet's masks of object phrases on held-out scenes of the style it was trained on."""
+    least_auroc: float = 0.9
+    """Of LD-ZNet's presence scores, present against absent phrases of the same scenes."""
     judge: JudgeRecipe = JudgeRecipe()
 
 

@@ -182,4 +182,6 @@ def bars(
             [style] = net["styles"]
             reached = 100 * net["held_out"][style]["object"]["mIoU"]
             table[f"mean IoU of LD-ZNet's masks of objects on {style}, %"] = (recipe.least_miou, reached)
+            told = net["held_out"][style]["presence"]["AUROC"]
+            table[f"AUROC of LD-ZNet's presence scores on {style}"] = (recipe.least_auroc, told)
     return {name: {"bar": bar, "reached": got, "met": got >= bar} for name, (bar, got) in table.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ldznet_cli.config import MINIATURE
 from ldznet_cli.errors import ModelError, UsageError
 from ldznet_cli.features import CachedFeatures, FeatureSettings, Store, cache_features, plan_cache
 from ldznet_cli.inference import load_predictor
-from ldznet_cli.ldm import DrawPolicy, FrozenLDM
+from ldznet_cli.ldm import PAPER_BLOCKS, DrawPolicy, FrozenLDM
 from ldznet_cli.ldm.digests import LdmDigests, digests_of
 from ldznet_cli.miniature.events import BuildEvent, Events
 from ldznet_cli.miniature.net_recipe import NetRecipe
@@ -28,6 +28,7 @@ from ldznet_cli.miniature.scenes import STYLES, write_dataset
 from ldznet_cli.nets import digest_of, for_ldm, load_net, read_info, save_net
 from ldznet_cli.samples.coco import SampleSet, load_coco
 from ldznet_cli.samples.geometry import Geometry
+from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.negatives import absent_phrases
 from ldznet_cli.training.loop import TrainEvent
 from ldznet_cli.training.run import Material, Plan, plan, read_record, run
@@ -75,17 +76,15 @@ class NetBuild:
             yield from self.score(net)
 
     def scenes(self) -> Events:
-        """Renders training, validation and held-out scenes; the annotation file's presence says that a set is whole."""
+        """Renders training, validation and held-out scenes."""
         nets = self.recipe.nets
         jobs = [("train", STYLE, nets.scenes, nets.training_seed, nets.absent)]
         jobs += [("validation", STYLE, nets.validation_scenes, nets.validation_seed, nets.absent)]
-        jobs += [(style, style, nets.held_out_scenes, nets.held_out_seed, 0) for style in STYLES]
+        for style in STYLES:
+            jobs += [(style, style, nets.held_out_scenes, nets.held_out_seed, 0)]
+            jobs += [(_asked(style), style, nets.held_out_scenes, nets.held_out_seed, nets.absent)]
         for name, style, count, seed, absent in jobs:
-            if (self.work / name / "annotations.json").exists():
-                continue
-            written = write_dataset(self.work / name, style, count, seed, absent=absent, workers=self.workers)
-            for done, _ in enumerate(written, 1):
-                yield BuildEvent(f"scenes with masks, {name}", done, count)
+            yield from draw_set(self.work / name, style, count, seed, absent=absent, workers=self.workers)
 
     def samples(self, name: str) -> SampleSet:
         """The annotations of one rendered set."""
@@ -93,19 +92,8 @@ class NetBuild:
 
     def cache(self) -> Events:
         """Features of the training and validation scenes."""
-        ldm = FrozenLDM.load(self.ldm)
-        geometry = Geometry("aligned", ldm.default_size)
-        settings = FeatureSettings.of(ldm, geometry, DrawPolicy(), storage="float16")
-        wanted = [
-            (image, [sample.phrase for sample in samples])
-            for name in ("train", "validation")
-            for image, samples in self.samples(name).by_image().items()
-        ]
-        store = Store(self.work / "cache")
-        todo = plan_cache(wanted, settings, ldm, store, draws=self.recipe.nets.draws)
-        total = len(todo.prompts) + len(todo.todo) + 1
-        for done, _ in enumerate(cache_features(todo, ldm, store), 1):
-            yield BuildEvent("features", done, total)
+        sets = [self.samples(name) for name in ("train", "validation")]
+        yield from fill_cache(self.work / "cache", self.ldm, sets, self.recipe.nets.draws)
 
     def train(self, net: NetRecipe) -> Events:
         """The run folder `work/<kind>`, then its averaged weights in float16, as the package carries them."""
@@ -153,7 +141,8 @@ class NetBuild:
         held_out = {}
         for style in STYLES:
             place = self.work / "masks" / net.kind / style
-            events = scores_on(self.samples(style), predictor, place, f"score {net.kind} on {style}")
+            asked, present = self.samples(_asked(style)), self.samples(style)
+            events = scores_on(asked, present, predictor, place, f"score {net.kind} on {style}")
             held_out[style] = yield from events
         record_net(self.out, self._entry(net, held_out))
         yield BuildEvent(f"score {net.kind}", 1, 1, json.dumps(held_out))
@@ -187,6 +176,47 @@ class NetBuild:
                 same = folder.exists() and entry["digest"] == digest_of(folder)
                 return bool(same and entry["ldm"] == self.digests.to_dict())
         return False
+
+
+def draw_set(folder: Path, style: str, count: int, seed: int, *, absent: int = 0, workers: int = 1) -> Events:
+    """A set of annotated scenes in `folder`, unless it is there; its annotation file is written last."""
+    if not (folder / "annotations.json").exists():
+        written = write_dataset(folder, style, count, seed, absent=absent, workers=workers)
+        for done, _ in enumerate(written, 1):
+            yield BuildEvent(f"scenes with masks, {folder.name}", done, count)
+
+
+def fill_cache(
+    cache: Path,
+    ldm_folder: Path,
+    sets: Iterable[SampleSet],
+    draws: int,
+    *,
+    geometry: Geometry | None = None,
+    absent: Mapping[ImageRef, Sequence[str]] | None = None,
+) -> Events:
+    """Features of all phrases of `sets`, as `ldznet cache-features` makes them; what is there is not made again.
+
+    With a `geometry` of one's own, z and text alone; `absent` are further phrases of an image.
+    """
+    ldm = FrozenLDM.load(ldm_folder, blocks=() if geometry else PAPER_BLOCKS)
+    grid = geometry or Geometry("aligned", ldm.default_size)
+    settings = FeatureSettings.of(ldm, grid, DrawPolicy(), storage="float16", z_only=geometry is not None)
+    wanted = [
+        (image, [*(sample.phrase for sample in samples), *(absent or {}).get(image, ())])
+        for found in sets
+        for image, samples in found.by_image().items()
+    ]
+    store = Store(cache)
+    todo = plan_cache(wanted, settings, ldm, store, draws=draws)
+    total = len(todo.prompts) + len(todo.todo) + 1
+    for done, _ in enumerate(cache_features(todo, ldm, store), 1):
+        yield BuildEvent("features", done, total)
+
+
+def _asked(style: str) -> str:
+    """The held-out scenes of a style once more, with phrases that name nothing in them."""
+    return f"{style}-absent"
 
 
 def _note(event: TrainEvent) -> str:

@@ -14,11 +14,11 @@ from ldznet_cli.errors import ModelError
 
 Kind = Literal["rgbnet", "znet", "ldznet"]
 Fusion = Literal["cross-attention", "concat"]
-Positions = Literal["count", "grid"]
+Positions = Literal["count", "grid", "none"]
 
 KINDS: tuple[Kind, ...] = ("rgbnet", "znet", "ldznet")
 FUSIONS: tuple[Fusion, ...] = ("cross-attention", "concat")
-POSITIONS: tuple[Positions, ...] = ("count", "grid")
+POSITIONS: tuple[Positions, ...] = ("count", "grid", "none")
 LATENT_FACTOR = 8
 """Pixels to one position of the latent, along each side."""
 
@@ -85,7 +85,8 @@ class NetConfig:
     head_width:  channels between the U-Net's last convolution and the last one of the head; 1 in the paper
     pool_latent: side of the square latent that the attention pools' positional embeddings are learned for
     positions:   when those embeddings are resized: "count" = when the number of tokens differs, as the authors do
-                 (parity fact 5); "grid" = whenever the grid differs, which also gets 8x18 against 12x12 right
+                 (parity fact 5); "grid" = whenever the grid differs, which also gets 8x18 against 12x12 right;
+                 "none" = no embedding at all (an ablation)
     stem:        widths of RGBNet's three strided stages; empty for the others
     """
 

@@ -28,7 +28,8 @@ class AttentionPool(nn.Module):
         super().__init__()
         self.heads, self.grid, self.positions = heads, grid, positions
         tokens = grid[0] * grid[1] + 1
-        self.positional_embedding = nn.Parameter(torch.randn(width, tokens) / math.sqrt(width))
+        if positions != "none":
+            self.positional_embedding = nn.Parameter(torch.randn(width, tokens) / math.sqrt(width))
         self.qkv_proj = nn.Conv1d(width, 3 * width, 1)
         self.c_proj = nn.Conv1d(width, width, 1)
 
@@ -37,7 +38,8 @@ class AttentionPool(nn.Module):
         batch, width, *grid = feature.shape
         x = feature.flatten(2)
         x = torch.cat([x.mean(dim=2, keepdim=True), x], dim=2)
-        x = x + self._positions_for((grid[0], grid[1]))
+        if self.positions != "none":
+            x = x + self._positions_for((grid[0], grid[1]))
         # Rows of the projection are q, k, v, each head-major, so that one view separates them.
         q, k, v = (
             self.qkv_proj(x).view(batch, 3, self.heads, width // self.heads, -1).transpose(3, 4).unbind(1)
@@ -57,7 +59,7 @@ class AttentionPool(nn.Module):
 
     def extra_repr(self) -> str:
         height, width = self.grid
-        channels = self.positional_embedding.shape[0]
-        return (
-            f"{channels} wide, {self.heads} heads, positions of {height}x{width} resized by {self.positions}"
-        )
+        about = f"{self.c_proj.out_channels} wide, {self.heads} heads"
+        if self.positions == "none":
+            return f"{about}, no positions"
+        return f"{about}, positions of {height}x{width} resized by {self.positions}"

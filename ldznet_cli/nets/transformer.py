@@ -140,10 +140,16 @@ class SpatialTransformer(nn.Module):
         name = f"block {self.block.index}: {self.block.width} wide, {self.block.heads} heads"
         if self.injection is None:
             return name
-        height, width = self.injection.grid
-        pool = f" (positions of {height}x{width} resized by {self.injection.positions})"
-        way = self.injection.fusion
-        return f"{name}, LDM feature by {way}{pool if way == 'cross-attention' else ''}"
+        return f"{name}, LDM feature by {self.injection.fusion}{self._positions()}"
+
+    def _positions(self) -> str:
+        injection = self.injection
+        if injection is None or injection.fusion != "cross-attention":
+            return ""
+        if injection.positions == "none":
+            return " (no positions)"
+        height, width = injection.grid
+        return f" (positions of {height}x{width} resized by {injection.positions})"
 
 
 def use_plain_attention(net: nn.Module) -> None:

@@ -111,3 +111,16 @@ def test_card_prints_the_model_card(
 def test_the_group_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["miniature"]) == 0
     assert "render" in capsys.readouterr().out
+
+
+def test_paper_lists_what_is_missing_of_the_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["miniature", "paper", "--docs", str(tmp_path / "paper"), "--dry-run", "--tier", "1"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {entry["tier"] for entry in listed} == {1}
+    assert listed[0] == {"job": "rate-rgbnet-0.0005", "tier": 1, "tested": False}
+    assert not list(tmp_path.iterdir())
+
+
+def test_paper_refuses_an_unknown_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["miniature", "paper", "--docs", str(tmp_path), "--job", "rgbnet-s77"]) == 2
+    assert "there is no rgbnet-s77; the jobs are" in capsys.readouterr().err

@@ -1,0 +1,129 @@
+"""`docs/paper-in-miniature.md`: every table beside the paper's own rows, from the results that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ldznet_cli.miniature.paper import tables
+from ldznet_cli.miniature.paper.figures import write_figures
+from ldznet_cli.miniature.paper.jobs import FUSIONS, GROWTH, INITS, Job, few_masks, jobs, novel
+from ldznet_cli.miniature.paper.protocol import Protocol
+from ldznet_cli.miniature.paper.tables import Results
+from ldznet_cli.samples.atomic import write_atomically
+
+_HEAD = """# The paper in miniature
+
+What the paper says, tried in the [miniature world](../ldznet_cli/miniature/weights/MODEL_CARD.md): its nets, its
+comparisons, its controls, under a [protocol](paper/protocol.md) that was fixed first. The figures are of drawn scenes
+and small nets: what can be compared with the paper is the order and the sign of differences, never a number. Written
+by `ldznet miniature paper` from the files in `paper/results/`; `make paper` does what is missing.
+"""
+_FIGURES = {
+    "(a)": ("tables", "label-maps"),
+    "Where are the words": ("words-", "noise-difference"),
+    "Blocks and timesteps": ("probes",),
+    "Few masks": ("few-masks-",),
+}
+"""How the names of each section's figures begin."""
+_ONE_SEED = "One seed, intervals over images alone.\n\n"
+
+
+def write_page(docs: Path, results: Results, protocol: Protocol) -> Path:
+    """The page beside the folder `docs`, and its figures inside; returns its path. Raises UsageError: no matplotlib."""
+    path = docs.parent / "paper-in-miniature.md"
+    drawn = write_figures(docs / "figures", results, protocol)
+    drawn += results["pictures"].about["pictures"] if "pictures" in results else []
+    write_atomically(path, page(results, protocol, drawn).encode())
+    return path
+
+
+def page(results: Results, protocol: Protocol, drawn: Sequence[str] = ()) -> str:
+    """Its Markdown; a section without a result is left out, and its jobs are named as missing.
+
+    `drawn` are the names of the figures that there are.
+    """
+    sections = (
+        f"## {title}\n\n{text}{_shown(title, drawn)}" for title, text in _sections(results, protocol) if text
+    )
+    return "\n".join([_HEAD, _state(jobs(protocol), results, protocol), *sections])
+
+
+def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]:
+    yield (
+        "Learning rates",
+        _led("mIoU in % on validation scenes, first seed:", tables.learning_rates(results, protocol)),
+    )
+    for style in protocol.styles:
+        parts = [tables.main(style, subset, results, protocol) for subset in ("all", "objects", "stuff")]
+        if style == "photo" and parts[0]:
+            parts.append("The paper's own, on PhraseCut:\n\n" + tables.paper_rows())
+        yield (
+            f"{'(a) In-domain' if style == 'photo' else '(b) Generalisation'}: `{style}`",
+            "\n".join(filter(None, parts)),
+        )
+    yield "Controls: does the gain come from what the LDM knows?", tables.controls(results, protocol)
+    yield (
+        "Where are the words? The noise-difference map by timestep",
+        _led("Mean pixel AP in % over object phrases:", tables.grounding(results, protocol)),
+    )
+    yield (
+        "What a coarse grid allows",
+        _led(
+            "mIoU in % of the true masks, averaged to a grid and brought back:",
+            tables.ceiling(results, protocol),
+        ),
+    )
+    yield "The LDM's training", _led(_ONE_SEED, tables.singles(GROWTH, results, protocol))
+    yield (
+        "Blocks and timesteps",
+        _led(
+            "AP in % of logistic regression on one block at one timestep:", tables.probes(results, protocol)
+        ),
+    )
+    yield "Noise draws", _led(_ONE_SEED, tables.draws(results, protocol))
+    yield (
+        "Fusion, and positions in the attention pool",
+        _led(_ONE_SEED, tables.singles(FUSIONS, results, protocol)),
+    )
+    yield "Start at random", _led(_ONE_SEED, tables.singles(INITS, results, protocol))
+    yield "Few masks", _led(_ONE_SEED, tables.singles(few_masks(protocol), results, protocol))
+    yield (
+        f"A class without a mask: `{protocol.novel}`",
+        _led(f"{_ONE_SEED}On its phrases alone.", tables.novel(novel(protocol), results, protocol)),
+    )
+    yield "Baselines", _led(_ONE_SEED, tables.baselines(results, protocol))
+    yield (
+        "Real pictures",
+        _led(
+            f"{_ONE_SEED}Only prompts that were seen in training; a random frozen text encoder.",
+            tables.real(results),
+        ),
+    )
+
+
+def _shown(title: str, drawn: Sequence[str]) -> str:
+    """A section's figures."""
+    names = [
+        name
+        for start, begins in _FIGURES.items()
+        if title.startswith(start)
+        for name in drawn
+        if name.startswith(begins)
+    ]
+    return "".join(f"\n![{title}](paper/figures/{name})\n" for name in names)
+
+
+def _led(words: str, table: str) -> str:
+    return f"{words.strip()}\n\n{table}" if table else ""
+
+
+def _state(every: Sequence[Job], results: Results, protocol: Protocol) -> str:
+    done = [job.name for job in every if job.name in results]
+    missing = [job.name for job in every if job.name not in results]
+    machines = sorted({str(result.machine["processor"]) for result in results.values()})
+    hours = sum(float(str(result.about.get("seconds", 0))) for result in results.values()) / 3600
+    text = f"Version {protocol.version} of the protocol; {len(done)} of {len(every)} runs are done"
+    if done:
+        text += f" ({hours:.1f} hours of training), on {', '.join(machines)}"
+    return f"{text}.\n" + (f"\nNot run yet: {', '.join(missing)}.\n" if missing else "")

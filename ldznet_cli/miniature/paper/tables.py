@@ -1,0 +1,236 @@
+"""The study's tables, each from the results that are there; empty where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from ldznet_cli.miniature.card_nets import NAMES
+from ldznet_cli.miniature.markdown import table
+from ldznet_cli.miniature.paper.analyses import BLIND
+from ldznet_cli.miniature.paper.cells import NONE, interval, millions, minutes, number, share, verdict
+from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE
+from ldznet_cli.miniature.paper.nets import CONTROLS, NOVEL
+from ldznet_cli.miniature.paper.protocol import Protocol
+from ldznet_cli.miniature.paper.real import SPLITS
+from ldznet_cli.miniature.paper.results import Result
+from ldznet_cli.miniature.paper.statistics import difference, mean
+from ldznet_cli.miniature.paper.training import Variant
+from ldznet_cli.nets.config import KINDS
+
+Results = Mapping[str, Result]
+
+COLUMNS = (
+    "mIoU@0.3", "mIoU@0.5", "mIoU@best", "mIoU@own", "IoU_FG@0.3", "IoU_FG@0.5", "IoU_FG@best", "AP", "AP_exact",
+)  # fmt: skip
+COMPARED = ("mIoU@best", "mIoU@own", "IoU_FG@best")
+OWN = "all/mIoU@own"
+PAPER = {
+    "RGBNet": ("46.7", "56.2", "77.2"),
+    "ZNet": ("51.3", "59.0", "78.7"),
+    "LD-ZNet": ("52.7", "60.0", "78.9"),
+}
+"""mIoU, IoU_FG and AP on PhraseCut (the paper's table 1), each at its best threshold on the test set itself."""
+
+
+def runs_of(name: str, results: Results, protocol: Protocol) -> list[Result]:
+    """The runs of one net that are there, by seed."""
+    return [results[job] for seed in protocol.seeds if (job := f"{name}-s{seed}") in results]
+
+
+def learning_rates(results: Results, protocol: Protocol) -> str:
+    """Validation mIoU of each net at each rate."""
+    rows = []
+    for kind in KINDS:
+        found = [results.get(f"rate-{kind}-{rate:g}") for rate in protocol.learning_rates]
+        rows.append((NAMES[kind], *(NONE if r is None else share(r.about["best"]["miou"]) for r in found)))
+    return table(("net", *(f"{rate:g}" for rate in protocol.learning_rates)), rows) if _any(rows) else ""
+
+
+def main(style: str, subset: str, results: Results, protocol: Protocol) -> str:
+    """Tables (a) and (b), for one style and one kind of phrases: the nets, then the steps from one to the next."""
+    nets = {NAMES[variant.kind]: runs_of(variant.name, results, protocol) for variant in THREE}
+    nets = {name: runs for name, runs in nets.items() if runs}
+    if not nets:
+        return ""
+    prefix, some = f"{style}/{subset}", next(iter(nets.values()))
+    columns = [name for name in COLUMNS if f"{prefix}/{name}" in some[0].numbers]
+    rows = [
+        (
+            name,
+            str(len(runs)),
+            millions(runs),
+            minutes(runs),
+            *(number(runs, f"{prefix}/{c}") for c in columns),
+        )
+        for name, runs in nets.items()
+    ]
+    text = f"{subset} ({some[0].samples[prefix]} phrases), in %:\n\n"
+    text += table(("net", "seeds", "M parameters", "minutes", *columns), rows)
+    steps = list(_steps(nets, prefix, protocol))
+    header = ("difference", "number", "points, 95 % interval", "order")
+    return text + ("\n" + table(header, steps) if steps else "")
+
+
+def _steps(
+    nets: Mapping[str, Sequence[Result]], prefix: str, protocol: Protocol
+) -> Iterator[tuple[str, ...]]:
+    for low, high in pairwise(nets):
+        for metric in COMPARED:
+            found = difference(nets[high], nets[low], f"{prefix}/{metric}")
+            yield f"{high} less {low}", metric, interval(found), verdict(found, protocol)
+
+
+def paper_rows() -> str:
+    """The paper's own."""
+    return table(("net", "mIoU", "IoU_FG", "AP"), [(name, *PAPER[name]) for name in PAPER])
+
+
+def controls(results: Results, protocol: Protocol) -> str:
+    """LD-ZNet with features that lie, on an LDM that knows nothing, and ZNet."""
+    full = runs_of("ldznet", results, protocol)
+    if not full:
+        return ""
+    rows = []
+    for style in protocol.styles:
+        name = f"{style}/{OWN}"
+        lines = [(f"LD-ZNet fed {control}", full, f"{control}/{name}") for control in CONTROLS]
+        lines += [("LD-ZNet on a random LDM", runs_of(RANDOM_LDM.name, results, protocol), name)]
+        lines += [("ZNet", runs_of("znet", results, protocol), name)]
+        rows.append((style, "LD-ZNet", interval(mean(full, name)), ""))
+        rows += [
+            (style, label, interval(mean(runs, key)), interval(difference(runs, full, key, name)))
+            for label, runs, key in lines
+            if runs
+        ]
+    return table(("style", "", "mIoU at the run's own threshold, %", "less LD-ZNet"), rows)
+
+
+def singles(variants: Sequence[Variant], results: Results, protocol: Protocol, prefix: str = "") -> str:
+    """Runs of one seed, each beside the plain net's run of the same seed; `prefix` as `novel/`."""
+    rows = []
+    for variant in variants:
+        run, plain = results.get(variant.name), results.get(f"{variant.tuned}-s{protocol.seeds[0]}")
+        if run is None or plain is None:
+            continue
+        for style in protocol.styles:
+            key = f"{prefix}{style}/{OWN}"
+            plainly, less = interval(mean([plain], key)), interval(difference([run], [plain], key))
+            rows.append((variant.name, style, interval(mean([run], key)), plainly, less))
+    header = ("run", "style", "mIoU, %", "the plain net of this seed", "less the plain net")
+    return table(header, rows) if rows else ""
+
+
+def novel(variants: Sequence[Variant], results: Results, protocol: Protocol) -> str:
+    """The same, on phrases of the class that was never seen with a mask."""
+    return singles(variants, results, protocol, f"{NOVEL}/")
+
+
+def grounding(results: Results, protocol: Protocol) -> str:
+    """AP of the right phrase's map by timestep, beside another phrase's and the floors."""
+    found = results.get("noise-difference-by-timestep")
+    if found is None:
+        return ""
+    columns = ("right", "other", "mean", "centre", "row")
+    rows = [
+        (style, str(t), *(number([found], f"{style}/t={t}/{name}") for name in columns))
+        for style in protocol.styles
+        for t in protocol.timesteps
+    ]
+    header = ("style", "t", "right phrase", "another phrase", "mean map", "centre blob", "row's median")
+    return table(header, rows)
+
+
+def probes(results: Results, protocol: Protocol) -> str:
+    """AP of every block at every timestep."""
+    found = results.get("probes")
+    if found is None:
+        return ""
+    blocks = sorted(found.about["blocks"].items(), key=lambda item: int(item[0]))
+    rows = [
+        (
+            f"{block}: {name}",
+            prompt,
+            *(share(found.numbers[f"{begin}block {block}/t={t}"]) for t in protocol.timesteps),
+        )
+        for begin, prompt in (("", "the phrase"), (BLIND, "none"))
+        for block, name in blocks
+    ]
+    return table(("block", "prompt", *(f"t={t}" for t in protocol.timesteps)), rows)
+
+
+def draws(results: Results, protocol: Protocol) -> str:
+    """LD-ZNet by the number of draws."""
+    found = results.get("draws")
+    if found is None:
+        return ""
+    ways = [*(f"{count} draws" for count in protocol.draws), f"t={protocol.fixed_timestep}"]
+    rows = [
+        (
+            way,
+            *(
+                number([found], f"{way}/{style}/{name}")
+                for style in protocol.styles
+                for name in (OWN, "all/AP_exact")
+            ),
+        )
+        for way in ways
+    ]
+    header = [f"{style}, {name}" for style in protocol.styles for name in ("mIoU", "exact AP")]
+    return table(("", *header), rows)
+
+
+def baselines(results: Results, protocol: Protocol) -> str:
+    """What is not one of the three nets, beside LD-ZNet's run of the first seed."""
+    names = {
+        "clipseg": "CLIPSeg, pretrained on the same pairs", "category-mean": "category mean",
+        "noise-difference": "noise-difference map", f"ldznet-s{protocol.seeds[0]}": "LD-ZNet",
+    }  # fmt: skip
+    rows = [
+        (
+            title,
+            style,
+            *(
+                number([results[job]], f"{style}/{name}")
+                for name in (OWN, "objects/mIoU@own", "all/AP_exact")
+            ),
+        )
+        for job, title in names.items()
+        if job in results
+        for style in protocol.styles
+    ]
+    return (
+        table(("", "style", "mIoU", "mIoU of objects", "exact AP"), rows)
+        if len(rows) > len(protocol.styles)
+        else ""
+    )
+
+
+def ceiling(results: Results, protocol: Protocol) -> str:
+    """What the true masks themselves keep on a coarse grid."""
+    found = results.get("ceiling")
+    if found is None:
+        return ""
+    grids = ["x".join(map(str, grid)) for grid in found.about["grids"]]
+    rows = [
+        (style, kind, *(number([found], f"{style}/{grid}/{kind}") for grid in grids))
+        for style in protocol.styles
+        for kind in ("all", "thing", "stuff")
+    ]
+    return table(("style", "masks", *grids), rows)
+
+
+def real(results: Results) -> str:
+    """Nets and floor on real pictures."""
+    names = {"rgbnet": "RGBNet", "znet": "ZNet", "mean": "category mean"}
+    rows = [
+        (split, title, *(number([found], f"all/{name}") for name in ("mIoU@own", "mIoU@best", "AP_exact")))
+        for split in SPLITS
+        for job, title in names.items()
+        if (found := results.get(f"real-{split}-{job}")) is not None
+    ]
+    return table(("pictures", "", "mIoU, own threshold", "best threshold", "exact AP"), rows) if rows else ""
+
+
+def _any(rows: Sequence[Sequence[str]]) -> bool:
+    return any(cell != NONE for row in rows for cell in row[1:])
