@@ -26,7 +26,7 @@ COMMENTS = {
     "docs/": "pictures and longer texts",
     "benchmarks/": "how fast it is, against what",
     ".ci/": "`run`: what continuous integration does; `readme.py`: writes this tree",
-    "Makefile": "demo, test, soak, check, format, miniature, clean",
+    "Makefile": "demo, test, soak, check, format, miniature, paper, clean",
     "pyproject.toml": "the package, its dependencies, the settings of every tool",
     "constraints.txt": "the exact versions that are tested",
     "CHANGELOG.md": "what changed",

@@ -21,6 +21,12 @@ TAIL = 8
 STORAGE = 2e9
 """Bytes a second that shared storage takes in the simulation: 20 Gbit/s of network, four fifths of it used."""
 
+READINGS = {
+    "warm": "warm",
+    "first": "warm, and each object checked as when a process first reads it",
+    "cold": "cold, each object checked",
+}
+
 _BLOCK = re.compile(r"(<!-- costs: generated[^>]*-->\n).*?(<!-- /costs -->)", re.DOTALL)
 
 
@@ -49,12 +55,11 @@ def _rows(where: str, stages: Json) -> list[tuple[str, str, str]]:
         ratios = f"{found['ratio_wall']['bare']:.2f} by the clock, {found['ratio_cpu']['bare']:.2f} of processor time"
         rows.append((what, ratios, f"at most {bar}"))
         rows.append((f"the model waits, {name}", f"{100 * found['waited_share']:.1f} %", "at most 5 %"))
-    for name in ("warm", "cold"):
+    for name, about in READINGS.items():
         if found := stages.get("reading", {}).get(name):
-            ratio = f"{found['throughput_ratio']:.2f} of the throughput"
-            rows.append(
-                (f"reading at Stable Diffusion's size over plain reads, {name}", ratio, "at least 0.8")
-            )
+            ratio = f"{found['ratio_wall']['features']:.2f} of the throughput"
+            what = f"reading at Stable Diffusion's size over plain reads, {about}"
+            rows.append((what, ratio, "at least 0.8"))
     if found := stages.get("training"):
         rows.append(("training step: live over cached", f"{found['ratio_live_to_cached']:.2f}", ""))
         for workers, share in found["waits"].items():

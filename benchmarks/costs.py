@@ -98,7 +98,7 @@ def stages_of(predictor: Any, image: Image.Image) -> dict[str, Callable[[], obje
 def matrix_rate(dtype: torch.dtype, side: int = 2048, tries: int = 5) -> float:
     """FLOP/s of the fastest of some products of square matrices, the weights packed where they can be."""
     plain = nn.Linear(side, side, bias=False, dtype=dtype)
-    linear = PackedLinear(plain) if can_pack(dtype) else plain
+    linear = PackedLinear(plain, dtype) if can_pack(dtype) else plain
     rows, best = torch.randn(side, side, dtype=dtype), float("inf")
     for _ in range(tries):
         began = time.perf_counter()

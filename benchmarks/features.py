@@ -1,11 +1,12 @@
 """What caching features costs over the bare forward passes, reading them over plain reads, and training from them.
 
-    python benchmarks/features.py [--ldm miniature|FOLDER] [--stages rate,caching,…] [--rounds 5]
+    python benchmarks/features.py [--ldm miniature|FOLDER] [--stages rate,caching,…] [--minutes 12] [--anew]
     python benchmarks/features.py --write-doc
 
 FOLDER is of random_sd.py for Stable Diffusion's size. Two sides of a comparison take turns; medians are of the rounds.
-"cpu" is the processor time of all threads, which other programs disturb less than the clock. A stage's result replaces
-its former one in benchmarks/results/features.json; cluster_costs.py makes the tables in docs/cluster.md of it.
+"cpu" is the processor time of all threads, which other programs disturb less than the clock. Each stage is kept in
+benchmarks/results/features.json as it ends: run again, the command makes what is missing, and adds rounds to what has
+too few; --anew forgets what was measured of the stages. cluster_costs.py makes the tables in docs/cluster.md of it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from rounds import Budget, OutOfTime, compare
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "features.json"
@@ -44,11 +47,18 @@ class Setting:
     ldm: str
     device: str
     threads: int
-    rounds: int
+    budget: Budget
     images: int
     draws: tuple[int, ...]
     batches: tuple[int, ...]
     work: Path
+    known: dict[str, Any] = field(default_factory=dict)
+    former: dict[str, Any] = field(default_factory=dict)
+    """What was measured before of all stages, and of the one at hand."""
+
+    @property
+    def rounds(self) -> int:
+        return self.budget.rounds
 
     @cached_property
     def model(self) -> Any:
@@ -82,6 +92,7 @@ def rate(setting: Setting) -> dict[str, Any]:
 
     ldm, side = setting.model, setting.model.default_size
     pixels, text = torch.randn(1, 3, side, side), ldm.encode_text(["a photo of a lamp."])
+    tell(f"image, prompt, rows in batches of {setting.batches}")
     found: dict[str, Any] = {
         "image_s": middle_of(setting, lambda: ldm.encode_image(pixels)),
         "prompt_s": middle_of(setting, lambda: ldm.encode_text(["a photo of a lamp."])),
@@ -111,16 +122,17 @@ def middle_of(setting: Setting, call: Callable[[], object]) -> float:
 
 def caching(setting: Setting) -> dict[str, Any]:
     """The whole run into an empty folder, against z, text states and features of the same plan, inputs in memory."""
-    best = rate(setting)["batch"]
-    return {f"{draws} draws": caching_of(setting, draws, best) for draws in setting.draws}
+    best, found = (setting.known.get("rate") or rate(setting))["batch"], {}
+    for draws in setting.draws:
+        tell(name := f"{draws} draws")
+        found[name] = caching_of(setting, draws, best, setting.former.get(name))
+    return found
 
 
-def caching_of(setting: Setting, draws: int, batch: int) -> dict[str, Any]:
-    from inference import compare
-
+def caching_of(setting: Setting, draws: int, batch: int, former: dict[str, Any] | None) -> dict[str, Any]:
     from ldznet_cli.features import Store, cache_features
 
-    inputs, waits = in_memory(setting, draws), []
+    inputs, waits = in_memory(setting, draws), [former["waited_share"]] if former else []
 
     def fill(turn: int) -> None:
         cache = setting.work / f"caching-{draws}-{turn}"
@@ -129,7 +141,7 @@ def caching_of(setting: Setting, draws: int, batch: int) -> dict[str, Any]:
         waits.append(done.waited / done.seconds)
 
     sides = {"caching": fill, "bare": lambda _: bare(setting, inputs, batch)}
-    found = compare(sides, setting.rounds) | {"rows": len(inputs[2]), "images": setting.images}
+    found = compare(sides, setting.budget, former) | {"rows": len(inputs[2]), "images": setting.images}
     found |= {"waited_share": round(median(waits), 4), "bare_batch": batch}
     return found | {"rows_per_second": round(len(inputs[2]) / found["caching"]["wall_s"], 3)}
 
@@ -171,11 +183,17 @@ def synchronise(setting: Setting) -> None:
 
 
 def reading(setting: Setting) -> dict[str, Any]:
-    """Objects of Stable Diffusion's size in random order: checked and as tensors, against the bare bytes."""
+    """Objects of Stable Diffusion's size in random order, as training reads them, against the bare bytes.
+
+    "warm": out of the system's memory, from the second epoch on; "first": the same, each object checked, as it is when
+    a process first reads it; "cold": from the disk, each checked.
+    """
     import torch
 
     from ldznet_cli.features import Store
+    from ldznet_cli.features.checked_once import CheckedOnce
     from ldznet_cli.features.key import digest
+    from ldznet_cli.features.place import Folder
     from ldznet_cli.features.storage import stored
 
     blocks = {str(index): torch.randn(shape) for index, shape in BLOCKS.items()}
@@ -186,33 +204,24 @@ def reading(setting: Setting) -> dict[str, Any]:
     order = list(range(READ))
     found: dict[str, Any] = {"objects": READ, "bytes": sum(path.stat().st_size for path in paths)}
 
-    def ours(turn: int) -> None:
+    again = CheckedOnce(Folder(setting.work / "reading"))
+
+    def ours(turn: int, reader: CheckedOnce | None) -> None:
+        reader = reader or CheckedOnce(again.folder)
         for index in shuffled(order, turn):
-            store.read(keys[index])
+            reader.read(keys[index])
 
     def plain(turn: int) -> None:
         for index in shuffled(order, turn):
             paths[index].read_bytes()
 
-    for name, prepare in (("warm", lambda: None), ("cold", lambda: forget(paths))):
-        found[name] = timed_after(prepare, {"plain reads": plain, "features": ours}, setting.rounds)
+    readers = {"warm": again, "first": None, "cold": None}
+    for name, reader in readers.items():
+        tell(f"{name}: {READ} objects")
+        sides = {"plain reads": plain, "features": partial(ours, reader=reader)}
+        prepare = partial(forget, paths) if name == "cold" else lambda: None
+        found[name] = compare(sides, setting.budget, setting.former.get(name), prepare=prepare)
     return found
-
-
-def timed_after(prepare: Any, sides: dict[str, Any], rounds: int) -> dict[str, Any]:
-    """As `inference.compare`, with something done before each turn that is not timed."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(rounds + 1):
-        for name in list(sides) if turn % 2 else list(sides)[::-1]:
-            prepare()
-            began = time.perf_counter()
-            sides[name](turn)
-            if turn:
-                times[name].append(time.perf_counter() - began)
-    result: dict[str, Any] = {name: {"wall_s": round(median(found), 3)} for name, found in times.items()}
-    first, second = sides
-    ratios = [one / other for one, other in zip(times[first], times[second], strict=True)]
-    return result | {"throughput_ratio": round(median(ratios), 3), "load_average": os.getloadavg()[0]}
 
 
 def forget(paths: list[Path]) -> None:
@@ -256,6 +265,7 @@ def training(setting: Setting) -> dict[str, Any]:
     fetched: dict[str, list[float]] = {name: [] for name in data}
     stepped: dict[str, list[float]] = {name: [] for name in data}
     for turn in range(2 * setting.rounds + 1):
+        tell(f"step {turn} of {2 * setting.rounds}, of each kind")
         for name in list(data) if turn % 2 else list(data)[::-1]:
             began = time.perf_counter()
             batch = data[name][turn]
@@ -279,6 +289,7 @@ def waits(learner: Any, data: Any, steps: int) -> dict[str, float]:
 
     found = {}
     for workers in (0, 1):
+        tell(f"{steps} steps, {workers} processes reading ahead")
         batches = iter(DataLoader(data, batch_size=None, sampler=range(steps + 2), num_workers=workers))
         waited, began = 0.0, 0.0
         for number in range(steps + 2):
@@ -304,6 +315,7 @@ def workers(setting: Setting) -> dict[str, Any]:
     load = partial(feature_options.load_ldm, setting.ldm, "paper", None, setting.device, "float32", True)
     found: dict[str, Any] = {"cores": os.cpu_count(), "load_average": os.getloadavg()[0]}
     for count in (count for count in (1, 2, 4) if count <= (os.cpu_count() or 1)):
+        tell(f"{count} workers")
         cache = setting.work / f"workers-{count}"
         run = cache_features(
             setting.plan(cache), setting.model, Store(cache), batch=16, threads=1, load=load,
@@ -316,12 +328,17 @@ def workers(setting: Setting) -> dict[str, Any]:
     return {"rows_per_second": found}
 
 
+def tell(what: str) -> None:
+    print(f"  {what}", file=sys.stderr, flush=True)
+
+
 def told(run: Any) -> Iterator[Any]:
     with closing(run) as events:
         yield from events
 
 
 STAGES = {"rate": rate, "caching": caching, "reading": reading, "training": training, "workers": workers}
+SD_STAGES = "rate,caching"
 
 
 def machine(setting: Setting) -> dict[str, Any]:
@@ -338,11 +355,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--ldm", default="miniature")
     parser.add_argument("--size", choices=("miniature", "sd"), help="by default by --ldm")
-    parser.add_argument("--stages", default="rate,caching,reading,training,workers")
+    parser.add_argument(
+        "--stages", help=f"by default {','.join(STAGES)}; of Stable Diffusion's size {SD_STAGES}"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=24)
-    parser.add_argument("--draws", type=numbers, default=(1, 4), help="for each of four phrases")
-    parser.add_argument("--batches", type=numbers, default=(1, 2, 4, 8, 16), help="to find the best of")
+    parser.add_argument("--minutes", type=float, default=12, help="no round is begun that would end later")
+    parser.add_argument("--anew", action="store_true", help="forget what was measured of these stages")
+    parser.add_argument("--images", type=int, help="by default 24, of Stable Diffusion's size 2")
+    parser.add_argument(
+        "--draws", type=numbers, help="for each of four phrases; by default 1,4, of SD's size 1"
+    )
+    parser.add_argument(
+        "--batches", type=numbers, help="to find the best of; by default 1,2,4,8,16, of SD's size 1,2"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--work", type=Path, help="where to write; by default the system's temporary folder")
@@ -353,16 +378,62 @@ def main() -> int:
 
         write_doc(json.loads(RESULTS.read_text("utf-8")))
         return 0
-    size = options.size or ("miniature" if options.ldm == "miniature" else "sd")
+    small = (options.size or ("miniature" if options.ldm == "miniature" else "sd")) == "miniature"
     with TemporaryDirectory(dir=options.work) as work:
         setting = Setting(
-            **{name: getattr(options, name) for name in ("ldm", "device", "threads", "rounds", "images")},
-            **{name: getattr(options, name) for name in ("draws", "batches")},
-            work=Path(work),
+            options.ldm,
+            options.device,
+            options.threads,
+            Budget.of(options.rounds, options.minutes),
+            options.images or (24 if small else 2),
+            options.draws or ((1, 4) if small else (1,)),
+            options.batches or ((1, 2, 4, 8, 16) if small else (1, 2)),
+            Path(work),
         )
-        for stage in options.stages.split(","):
-            keep(f"{size} on {options.device}", stage, STAGES[stage](setting), machine(setting))
+        stages = (options.stages or (",".join(STAGES) if small else SD_STAGES)).split(",")
+        measure(f"{'miniature' if small else 'sd'} on {options.device}", stages, setting, anew=options.anew)
     return 0
+
+
+def measure(where: str, stages: list[str], setting: Setting, *, anew: bool) -> None:
+    """The stages that are not whole yet, each into the results as soon as it is there."""
+    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    known, about, left = results.get(where, {}), machine(setting), []
+    known = {stage: found for stage, found in known.items() if not (anew and stage in stages)}
+    for stage in stages:
+        former = known.get(stage, {})
+        former = former if former.get("machine") == about else {}
+        if whole(former, setting.rounds):
+            continue
+        left.append(stage)
+        if setting.budget.left() < 0:
+            continue
+        print(
+            f"{stage}: {STAGES[stage].__doc__} {setting.budget.left():.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
+        try:
+            found = STAGES[stage](replace(setting, known=known, former=former))
+        except OutOfTime:
+            continue
+        known[stage] = found | {"machine": about}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results | {where: known}, indent=1, sort_keys=True) + "\n", "utf-8")
+        if whole(found, setting.rounds):
+            left.pop()
+    if left:
+        print(
+            f"time is up: run the same command again (without --anew) for {', '.join(left)}", file=sys.stderr
+        )
+
+
+def whole(found: dict[str, Any], rounds: int) -> bool:
+    """Whether a stage is there, and each comparison in it has its rounds."""
+    parts = [part for part in found.values() if isinstance(part, dict) and "ratio_wall" in part]
+    return bool(found) and all(
+        len(part.get("times", {}).get("wall", {})) and part["rounds"] >= rounds for part in parts
+    )
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -370,15 +441,5 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def keep(where: str, stage: str, found: dict[str, Any], about: dict[str, Any]) -> None:
-    """Into the results, in place of what was measured before."""
-    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    results.setdefault(where, {})[stage] = found | {"machine": about}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", "utf-8")
-    print(json.dumps({where: {stage: found}}, indent=1), file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     sys.exit(main())

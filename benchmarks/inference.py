@@ -1,11 +1,13 @@
 """How fast images become masks at Stable Diffusion's size, where the time goes, and how much memory it takes.
 
     python benchmarks/random_sd.py sd
-    python benchmarks/inference.py --sd sd --image photo.jpg [--taesd DIR] [--stages one,cut,…] [--write-doc]
+    python benchmarks/inference.py --sd sd --image photo.jpg [--taesd DIR] [--stages one,cut,…] [--minutes 12] [--anew]
+    python benchmarks/inference.py --write-doc
 
 Two sides of a comparison take turns, first one and then the other in front, so that whatever else the machine does
 meets both; the medians are of the rounds. "cpu" is the processor time of all threads, which other programs disturb
-less than the clock. A stage's result replaces its former one in the JSON file; docs/speed.md's tables are made of it.
+less than the clock. Each round is kept in the JSON file as it ends: run again, the command adds what is missing, stage
+by stage, until every stage has its rounds; --anew forgets what was measured of the stages. docs/speed.md shows it.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from rounds import Budget, OutOfTime, Run, compare
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, DOC = ROOT / "benchmarks" / "results" / "inference.json", ROOT / "docs" / "speed.md"
@@ -34,35 +38,13 @@ class Setting:
     sd: Path
     image: Path
     taesd: Path | None
-    rounds: int
+    budget: Budget
     phrases: int
+    former: dict[str, Any] | None = None
 
-
-Run = Callable[[int], object]
-"""One repetition; its number makes its phrase a new one, so that no side remembers the text."""
-
-
-def compare(sides: dict[str, Run], rounds: int, *, warm: bool = False) -> dict[str, Any]:
-    """Medians of each side in seconds; ratios of the first to each other. Unless `warm`, a round goes before."""
-    wall: dict[str, list[float]] = {name: [] for name in sides}
-    cpu: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(int(warm), rounds + 1):
-        for name in list(sides) if turn % 2 else list(sides)[::-1]:
-            began, began_cpu = time.perf_counter(), time.process_time()
-            sides[name](turn)
-            if turn:
-                wall[name].append(time.perf_counter() - began)
-                cpu[name].append(time.process_time() - began_cpu)
-            gc.collect()
-    first, *others = sides
-    result: dict[str, Any] = {"rounds": rounds, "load_average": os.getloadavg()[0]}
-    for name in sides:
-        result[name] = {"wall_s": round(median(wall[name]), 3), "cpu_s": round(median(cpu[name]), 3)}
-    for kind, times in (("wall", wall), ("cpu", cpu)):
-        result[f"ratio_{kind}"] = {
-            name: round(median(times[first]) / median(times[name]), 3) for name in others
-        }
-    return result
+    def compare(self, sides: dict[str, Run], *, warm: bool = False) -> dict[str, Any]:
+        """What was measured of this stage before, with what there is time to add."""
+        return compare(sides, self.budget, self.former, warm=warm)
 
 
 def one(setting: Setting) -> dict[str, Any]:
@@ -75,7 +57,7 @@ def one(setting: Setting) -> dict[str, Any]:
         "plain diffusers": lambda turn: plain.predict(image, f"dog {turn}"),
         "ours": lambda turn: ours.predict(image, "0" * 64, [f"dog {turn}"]),
     }
-    return compare(sides, setting.rounds)
+    return setting.compare(sides)
 
 
 def cut(setting: Setting) -> dict[str, Any]:
@@ -95,7 +77,7 @@ def cut(setting: Setting) -> dict[str, Any]:
     }
     found, expected = cut_short.features(z, text, 400, noise), whole.features(z, text, 400, noise)
     equal = all(torch.equal(found[index], expected[index]) for index in found)
-    return compare(sides, setting.rounds) | {"features_equal": equal}
+    return setting.compare(sides) | {"features_equal": equal}
 
 
 def many(setting: Setting) -> dict[str, Any]:
@@ -110,7 +92,7 @@ def many(setting: Setting) -> dict[str, Any]:
         "one call": lambda turn: ours.predict(image, "0" * 64, names(turn)),
     }
     ours.predict(image, "0" * 64, ["dog"])
-    return compare(sides, setting.rounds, warm=True) | {"phrases": setting.phrases}
+    return setting.compare(sides, warm=True) | {"phrases": setting.phrases}
 
 
 def taesd(setting: Setting) -> dict[str, Any]:
@@ -132,7 +114,7 @@ def taesd(setting: Setting) -> dict[str, Any]:
         "TAESD": lambda turn: predict(other, f"dog {turn}"),
     }
     difference = float(abs(predict(own, "dog") - predict(other, "dog")).max())
-    return compare(sides, setting.rounds) | {"largest_difference_of_probabilities": difference}
+    return setting.compare(sides) | {"largest_difference_of_probabilities": difference}
 
 
 def bf16(setting: Setting) -> dict[str, Any]:
@@ -145,7 +127,7 @@ def bf16(setting: Setting) -> dict[str, Any]:
         "float32": lambda turn: exact.predict(image, "0" * 64, [f"dog {turn}"]),
         "bfloat16": lambda turn: half.predict(image, "0" * 64, [f"dog {turn}"]),
     }
-    return compare(sides, setting.rounds)
+    return setting.compare(sides)
 
 
 def masks(_: Setting) -> dict[str, Any]:
@@ -182,15 +164,18 @@ def profile(setting: Setting) -> dict[str, Any]:
         predictor = predictor_of(setting, dtype=dtype)
         stages, flops = stages_of(predictor, picture(setting)), flops_of(setting.sd)
         wall: dict[str, list[float]] = {stage: [] for stage in stages}
-        rates = [matrix_rate(dtype)]
-        for _ in range(setting.rounds):
+        rates, rounds = [matrix_rate(dtype)], 0
+        for rounds in range(1, setting.budget.rounds + 1):
             for stage, run in stages.items():
                 began = time.perf_counter()
                 run()
                 wall[stage].append(time.perf_counter() - began)
             rates.append(matrix_rate(dtype))
+            print(f"  {name}: round {rounds}", file=sys.stderr, flush=True)
+            if setting.budget.left() < 0:
+                break
         rate = max(rates)
-        result[name] = {"gflops_per_s": round(rate / 1e9, 1), "stages": {}}
+        result[name] = {"gflops_per_s": round(rate / 1e9, 1), "rounds": rounds, "stages": {}}
         for stage, times in wall.items():
             floor, seconds = flops[stage] / rate, median(times)
             row = {
@@ -201,7 +186,7 @@ def profile(setting: Setting) -> dict[str, Any]:
             result[name]["stages"][stage] = row | {"times_the_floor": round(seconds / floor, 2)}
         del predictor, stages
         gc.collect()
-    return result | {"rounds": setting.rounds, "load_average": os.getloadavg()[0]}
+    return result | {"load_average": os.getloadavg()[0]}
 
 
 def memory(setting: Setting) -> dict[str, Any]:
@@ -222,7 +207,7 @@ def memory(setting: Setting) -> dict[str, Any]:
 
 
 STAGES: dict[str, Callable[[Setting], dict[str, Any]]] = {
-    stage.__name__: stage for stage in (one, cut, many, taesd, bf16, masks, profile, memory)
+    stage.__name__: stage for stage in (memory, one, cut, bf16, taesd, masks, profile, many)
 }
 
 
@@ -258,6 +243,8 @@ def main() -> int:
     parser.add_argument("--taesd", type=Path, help="a folder with TAESD, for the stage of that name")
     parser.add_argument("--stages", default=",".join(STAGES), help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=12, help="no round is begun that would end later")
+    parser.add_argument("--anew", action="store_true", help="forget what was measured of these stages")
     parser.add_argument("--phrases", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -282,27 +269,47 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace, stages: list[str]) -> None:
-    """Runs the stages, each result into the file as soon as it is there."""
+    """Runs the stages that are not whole yet, each result into the file as soon as it is there."""
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # before torch
     import torch
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    setting = Setting(options.sd, options.image, options.taesd, options.rounds, options.phrases)
-    for stage in stages:
-        print(f"{stage}: {STAGES[stage].__doc__}", file=sys.stderr)
-        with torch.inference_mode():
-            result = STAGES[stage](setting)
+    budget = Budget.of(options.rounds, options.minutes)
+    setting = Setting(options.sd, options.image, options.taesd, budget, options.phrases)
+    machine = {"processor": processor_name(), "threads": options.threads, "torch": torch.__version__}
+    known = json.loads(options.out.read_text("utf-8")) if options.out.is_file() else {}
+    if known.get("machine") != machine:
+        known = {"machine": machine, "stages": {}}
+    for stage in stages if options.anew else ():
+        known["stages"].pop(stage, None)
+    left = [stage for stage in stages if not whole(known["stages"].get(stage), options.rounds)]
+    for stage in list(left):
+        if budget.left() < 0:
+            break
+        print(f"{stage}: {STAGES[stage].__doc__} {budget.left():.0f} s left", file=sys.stderr, flush=True)
+        try:
+            with torch.inference_mode():
+                found = STAGES[stage](replace(setting, former=known["stages"].get(stage)))
+        except OutOfTime:
+            continue
         gc.collect()
-        known = json.loads(options.out.read_text("utf-8")) if options.out.is_file() else {}
-        known["machine"] = {
-            "processor": processor_name(),
-            "threads": options.threads,
-            "torch": torch.__version__,
-        }
-        known.setdefault("stages", {})[stage] = result
+        known["stages"][stage] = found
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(known, indent=2) + "\n", "utf-8")
+        if whole(found, options.rounds):
+            left.remove(stage)
+    if left:
+        print(
+            f"time is up: run the same command again (without --anew) for {', '.join(left)}", file=sys.stderr
+        )
+
+
+def whole(found: dict[str, Any] | None, rounds: int) -> bool:
+    """Whether a stage needs no more rounds; those that are no comparison are whole when they are there."""
+    return found is not None and (
+        found.get("rounds", rounds) >= rounds and ("times" in found or "rounds" not in found)
+    )
 
 
 if __name__ == "__main__":

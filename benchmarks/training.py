@@ -4,7 +4,8 @@
     python benchmarks/training.py --ldm DIR --gt annotations.json --size 384 --batch 1 --recompute
 
 The features of the samples are cached first, in a temporary folder (`--live`: computed in the step). The first two
-steps are not counted. Medians over the others; one JSON object on standard output, a table on standard error.
+steps are not counted. Medians over the others; one JSON object on standard output, a table on standard error. Each run
+takes the place of the former one like it in benchmarks/results/training.json.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ldznet_cli.training.config import preset
 from ldznet_cli.training.learner import Learner
 from ldznet_cli.training.run import Plan, plan
 
+RESULTS = Path(__file__).parent / "results" / "training.json"
 SAMPLES = Path(__file__).parent.parent / "sample_data"
 WARM_UP = 2
 PHASES = ("input", "forward", "backward", "optimiser")
@@ -74,6 +76,8 @@ def run(planned: Plan, device: str, steps: int) -> Watch:
         with watch.phase("input"):
             batch = data[step]
         learner.step([batch], config.learning_rate)
+        seconds = sum(watch.steps[-1].values())
+        print(f"step {step + 1} of {WARM_UP + steps}: {seconds:.2f} s", file=sys.stderr, flush=True)
     return watch
 
 
@@ -118,6 +122,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--recompute", action="store_true")
     parser.add_argument("--live", action="store_true")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     console.quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +146,11 @@ def report(watch: Watch, options: argparse.Namespace) -> int:
     for name, seconds in medians.items():
         print(f"{name:10} {1e3 * seconds:9.1f} ms {100 * seconds / total:5.1f} %", file=sys.stderr)
     print(json.dumps(result, sort_keys=True))
+    known = json.loads(options.out.read_text("utf-8")) if options.out.is_file() else {}
+    source = "live" if options.live else "cached"
+    known[f"{options.net} of {options.ldm}, {options.dtype}, batch {options.batch}, {source}"] = result
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
     return 0
 
 

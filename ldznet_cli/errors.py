@@ -19,11 +19,25 @@
 A message says what, where, what was expected and found, and what to do next. Only `ldznet_cli.cli` prints.
 """
 
+LONGEST = 1000
+"""Characters of a message: who quotes a file's value does not know how long it is."""
+
 
 class LdznetError(Exception):
     """Base class of every error that is the user's to see. `exit_code` is the process's."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
+
+
+def shortened(message: str) -> str:
+    """The message with its middle left out where it is too long: what went wrong stands at its beginning, what to do
+    at its end."""
+    if len(message) <= LONGEST:
+        return message
+    return f"{message[: 2 * LONGEST // 3]} […] {message[-LONGEST // 4 :]}"
 
 
 class UsageError(LdznetError):

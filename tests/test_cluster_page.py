@@ -23,8 +23,13 @@ def costs() -> dict[str, Any]:
 
 
 def test_every_flag_is_one_of_the_command() -> None:
-    command = dict(settings.leaves(typer.main.get_command(app)))["cache-features"]
-    known = {name for param in command.params for name in param.opts}
+    commands = dict(settings.leaves(typer.main.get_command(app)))
+    known = {
+        name
+        for command in ("cache-features", "segment")
+        for param in commands[command].params
+        for name in param.opts
+    }
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE.partition("## What it costs")[0]))
     others = {
         "--head",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ldznet_cli.errors import PipeClosed
+from ldznet_cli.errors import PipeClosed, shortened
 
 _CHATTY = ("accelerate", "diffusers", "huggingface_hub", "torch", "transformers")
 _PLAIN_INTERVAL = 30.0  # seconds between two lines of progress where there is no terminal
@@ -32,12 +32,12 @@ def say(message: str) -> None:
 
 def warn(message: str) -> None:
     """One line about something that is probably not what the user meant."""
-    say(f"ldznet: warning: {message}")
+    say(f"ldznet: warning: {shortened(message)}")
 
 
 def error(message: str) -> None:
     """The one line of a failure; --quiet does not silence it. What a terminal would obey is shown, not sent."""
-    print(f"ldznet: error: {_visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
+    print(f"ldznet: error: {shortened(_visible(' '.join(message.split())))}", file=sys.stderr, flush=True)
 
 
 def emit(line: str) -> None:

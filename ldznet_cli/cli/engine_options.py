@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from ldznet_cli.config import MINIATURE
+from ldznet_cli.engines import CHUNK, Engine, LocalEngine
 from ldznet_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from ldznet_cli.engines import Engine
 
 Kind = Annotated[
     Literal["local", "ray"],
@@ -53,16 +52,16 @@ def engine_of(
     gpus_per_worker: float | None,
     threads: int | None,
     threads_per_worker: int | None,
+    *,
+    chunk: int = CHUNK,
 ) -> Engine:
-    """Raises UsageError for options that belong to the other engine."""
-    from ldznet_cli.engines import LocalEngine
-
+    """`chunk` items go to a worker of Ray at once. Raises UsageError for options that belong to the other engine."""
     if kind == "ray":
         if threads is not None:
             raise UsageError("--threads belongs to --engine local; with ray, use --threads-per-worker")
         from ldznet_cli.ray_engine import RayEngine
 
-        return RayEngine(address, workers, gpus_per_worker, threads_per_worker or 1)
+        return RayEngine(address, workers, gpus_per_worker, threads_per_worker or 1, chunk)
     given = {
         "--address": address,
         "--workers": workers,
@@ -80,5 +79,5 @@ def everywhere(place: str) -> str:
 
 
 def named_everywhere(model: str) -> str:
-    """As `everywhere` for what is a folder, or else a name on a hub."""
-    return everywhere(model) if Path(model).exists() else model
+    """As `everywhere` for what is a folder, or else the bundled model's name, or one on a hub."""
+    return everywhere(model) if model != MINIATURE and Path(model).exists() else model

@@ -74,13 +74,13 @@ def _exhibits(
     folder: Path, gt: Path | None, images: Path | None, groups: Path | None
 ) -> tuple[Sequence[Exhibit], SampleSet | None]:
     """All records of the folder, with their IoU where there is a ground truth. Raises UsageError, NothingToDo."""
-    from ldznet_cli.inference.ledger import read_records
     from ldznet_cli.inference.outputs import RECORDS
+    from ldznet_cli.inference.record_file import read_records
     from ldznet_cli.reporting.gallery import Exhibit
 
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder: expected one that `ldznet segment` wrote")
-    records = read_records(folder / RECORDS)
+    records = list(read_records(folder / RECORDS))
     if not records:
         raise NothingToDo(f"{folder / RECORDS}: no records: expected what `ldznet segment` writes")
     if gt is None:

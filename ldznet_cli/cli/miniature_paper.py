@@ -64,7 +64,16 @@ def paper(
 
     protocol = Protocol()
     with stop_on_interrupt() as stop:
-        world = World(work, protocol, official(), lambda: test_seed(docs, protocol), docs / "figures", workers, real, stop)
+        world = World(
+            work,
+            protocol,
+            official(),
+            lambda: test_seed(docs, protocol),
+            docs / "figures",
+            workers,
+            real,
+            stop,
+        )
         study = Study(world, docs)
         todo = study.missing(job or (), tier)
         if dry_run:

@@ -14,6 +14,9 @@ MINIATURE_NOTICE = (
     "--predictor clipseg, or the authors' checkpoint through `ldznet weights import`"
 )
 
+WIDE = 640
+"""Channels that every UNet of Stable Diffusion's reaches at its deep levels; the miniature's is far narrower."""
+
 
 def resolve_ldm(name: str) -> str | Path:
     """The bundled LDM's folder for "miniature", else `name` as it is: a folder or a hub id.
@@ -25,6 +28,21 @@ def resolve_ldm(name: str) -> str | Path:
     from ldznet_cli.miniature.bundle import ldm_folder
 
     return ldm_folder()
+
+
+def preset_of(ldm: str) -> str:
+    """Which preset of `ldznet train` fits the size of this LDM's UNet: "miniature" for the bundled one and for folders
+    with one as narrow, else "paper". Raises ModelError for a folder whose configuration cannot be read."""
+    config = Path(ldm) / "unet" / "config.json"
+    if ldm == MINIATURE:
+        return MINIATURE
+    if not config.is_file():
+        return "paper"
+    from ldznet_cli.ldm.folder import read_json
+
+    widths = read_json(config).get("block_out_channels")
+    narrow = isinstance(widths, list) and all(isinstance(width, int) and width < WIDE for width in widths)
+    return MINIATURE if narrow else "paper"
 
 
 def resolve_model(name: str | None) -> tuple[Path, bool]:
@@ -61,6 +79,13 @@ def resolve_device(name: str) -> str:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     # Under `accelerate launch`, each process has a device of its own.
     device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name
+    kind = name.partition(":")[0]
+    there = torch.backends.mps.is_available() if kind == "mps" else torch.cuda.is_available()
+    if kind in ("cuda", "mps") and not there:
+        raise UsageError(
+            f"--device {name} cannot be used here: this machine, or its PyTorch {torch.__version__}, has no {kind}; "
+            "`ldznet doctor` lists what there is"
+        )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ldznet_cli.cli import console, models
+from ldznet_cli.cli.engine_options import named_everywhere
 from ldznet_cli.config import MINIATURE
 from ldznet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from ldznet_cli.inference import Predictor
+    from ldznet_cli.inference.questions import Asking
 
 CLIPSEG = "CIDAS/clipseg-rd64-refined"
 
@@ -20,7 +23,8 @@ Kind = Literal["net", "clipseg", "noise-difference", "category-mean"]
 
 @dataclass(frozen=True)
 class Ask:
-    """Which predictor, and all that it may need; `draws` None is for the predictor to say."""
+    """Which predictor, and all that it may need; `draws` None is for the predictor to say, `batch` None for the device
+    that "auto" turns out to be."""
 
     kind: Kind
     model: str | None
@@ -31,14 +35,27 @@ class Ask:
     draws: int | None
     seed: int
     template: str
-    batch: int
+    batch: int | None
     dtype: str
     device: str
     offline: bool
 
+    def everywhere(self) -> Ask:
+        """The same by names that mean the same to workers in other folders."""
+        return replace(
+            self,
+            model=self.model and named_everywhere(self.model),
+            clipseg=named_everywhere(self.clipseg),
+            fit=self.fit and self.fit.absolute(),
+            ldm=self.ldm and named_everywhere(self.ldm),
+            vae=self.vae and named_everywhere(self.vae),
+        )
 
-def load(ask: Ask) -> Predictor:
+
+def load(asked: Ask) -> Predictor:
     """What answers, its batch halved where memory runs out. Raises what loading raises, and UsageError."""
+    device = models.resolve_device(asked.device)
+    ask = replace(asked, device=device, batch=asked.batch or (1 if device == "cpu" else 8))
     if ask.kind == "category-mean":
         return _category_mean(ask.fit)
     from ldznet_cli.inference import Halving
@@ -48,13 +65,22 @@ def load(ask: Ask) -> Predictor:
     return Halving(_clipseg(ask) if ask.kind == "clipseg" else _net(ask), console.warn)
 
 
+def job_of(ask: Ask, threads: int) -> Asking:
+    """How workers of a cluster come by what answers: each loads it, onto its own device."""
+    from ldznet_cli.inference.questions import Asking
+
+    return Asking(partial(load, ask.everywhere()), threads)
+
+
 def _clipseg(ask: Ask) -> Predictor:
     import torch
 
     from ldznet_cli.inference import ClipSegPredictor
 
     dtype = getattr(torch, ask.dtype)
-    return ClipSegPredictor(ask.clipseg, device=ask.device, dtype=dtype, batch=ask.batch, offline=ask.offline)
+    return ClipSegPredictor(
+        ask.clipseg, device=ask.device, dtype=dtype, batch=ask.batch or 1, offline=ask.offline
+    )
 
 
 def _category_mean(fit: Path | None) -> Predictor:
@@ -105,5 +131,5 @@ def _net(ask: Ask) -> Predictor:
         draws=1 if ask.draws is None else ask.draws,
         template=ask.template,
         seed=ask.seed,
-        batch=ask.batch,
+        batch=ask.batch or 1,
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ldznet_cli.cli import console, models, options, predictors
+from ldznet_cli.cli import console, engine_options, options, predictors
 from ldznet_cli.cli import segment_options as asks
 from ldznet_cli.cli.interrupt import stop_on_interrupt
 from ldznet_cli.cli.segment_formats import formats_of, plan_of
@@ -29,6 +30,9 @@ def segment(
     no_recursive: asks.NoRecursive = False,
     exclude: asks.Exclude = None,
     null: asks.Null = False,
+    every: asks.Every = 1,
+    fps: asks.Fps = None,
+    smooth: asks.Smooth = 1,
     model: options.Model = None,
     predictor: Annotated[
         predictors.Kind,
@@ -81,6 +85,11 @@ def segment(
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     offline: options.Offline = False,
+    engine: engine_options.Kind = "local",
+    address: engine_options.Address = None,
+    workers: engine_options.Workers = None,
+    gpus_per_worker: engine_options.GpusPerWorker = None,
+    threads_per_worker: engine_options.ThreadsPerWorker = None,
     as_json: options.Json = False,
     jsonl: asks.Jsonl = False,
     quiet: options.Quiet = False,
@@ -91,6 +100,7 @@ def segment(
     (.prob.png), an overlay for the eye (.overlay.jpg), and a record, a line of JSON: in OUT/records.jsonl, and on
     standard output when that is a pipe. --format writes others: cut-outs, label maps, COCO results, polygons. What is
     there already with the same settings is not made again, so that an interrupted run goes on by the same command.
+    Of a video (with 'ldznet-cli[video]') each frame is an image of its own; --format video makes a video again.
 
     The score in a record says whether the phrase is there at all. A net that was trained without absent phrases
     (`ldznet train --negatives 0`, and the authors' own) knows little about that.
@@ -103,12 +113,17 @@ def segment(
       ldznet segment ./photos --prompt "dog|puppy" --negative cat --format mask,cutout --min-score 0.5
       ldznet segment room.jpg --prompt lamp --fill-holes --pad 8 --format mask
       find . -name '*.png' -print0 | ldznet segment -0 - --prompts phrases.txt --format coco,yolo
+      ldznet segment clip.mp4 --prompt dog --fps 5 --smooth 5 --format mask,video
       ldznet segment ./images --prompt lamp --model runs/ldznet --draws 4
       ldznet segment --prompts-from gt.json | ldznet evaluate --gt gt.json
       ldznet segment ./images --prompt lamp --predictor noise-difference --ldm CompVis/stable-diffusion-v1-4
       ldznet segment --prompts-from gt.json --predictor category-mean --fit train.json | ldznet evaluate --gt gt.json
+      ldznet segment ./images --prompt lamp --engine ray --address auto --out masks
       ldznet segment ./images --prompt lamp | jq -r 'select(.score > 0.5) | .mask'
     """
+    placed = engine_options.engine_of(
+        engine, address, workers, gpus_per_worker, None, threads_per_worker, chunk=1
+    )
     from ldznet_cli.inference import Finish, open_ledger
     from ldznet_cli.inference import segment as run
     from ldznet_cli.samples.shaping import Shaping
@@ -125,45 +140,65 @@ def segment(
         prompts_from=prompts_from,
         images=images,
         groups=groups,
+        every=every,
+        fps=fps,
+        smooth=smooth,
+        formats=formats_of(formats or (), no_overlay=no_overlay),
     )
     tasks = tasks_of(asked, place)
-    plan = plan_of(place, formats_of(formats or (), no_overlay=no_overlay), tasks, prompts_from, name, rle)
+    plan = plan_of(place, asked, tasks, name, rle)
     plan.check(tasks)
     if dry_run:
         show_plan(tasks, plan, as_json=as_json)
         return
-    where = models.resolve_device(device)
-    answering = predictors.load(
-        predictors.Ask(
-            kind=predictor,
-            model=model,
-            clipseg=clipseg,
-            fit=fit,
-            ldm=ldm,
-            vae=vae,
-            draws=draws,
-            seed=seed,
-            template=template,
-            batch=batch or (1 if where == "cpu" else 8),
-            dtype=dtype,
-            device=where,
-            offline=offline,
-        )
+    ask = predictors.Ask(
+        kind=predictor,
+        model=model,
+        clipseg=clipseg,
+        fit=fit,
+        ldm=ldm,
+        vae=vae,
+        draws=draws,
+        seed=seed,
+        template=template,
+        batch=batch,
+        dtype=dtype,
+        device=device,
+        offline=offline,
     )
+    # Workers have predictors of their own; the one here only says what records tell of it.
+    answering = predictors.load(ask if engine == "local" else replace(ask, device="cpu"))
+    job = None if engine == "local" else predictors.job_of(ask, threads_per_worker or 1)
     finish = Finish(
         answering.threshold if threshold is None else threshold,
         min_score,
         Shaping(fill_holes, min_area, pad, invert, feather),
     )
     ledger = open_ledger(
-        answering, plan, finish=finish, tasks=tasks, overwrite=overwrite, retry_failed=retry_failed
+        answering,
+        plan,
+        finish=finish,
+        tasks=tasks,
+        smooth=smooth,
+        overwrite=overwrite,
+        retry_failed=retry_failed,
     )
     report = Report(tasks, ledger, as_json=as_json, jsonl=jsonl, max_errors=max_errors)
     report.begin(told=out is not None)
     with (
         stop_on_interrupt() as stop,
         console.progress(report.total, "masks") as shown,
-        closing(run(tasks, answering, ledger, stop=lambda: stop() or report.too_many())) as records,
+        closing(
+            run(
+                tasks,
+                answering,
+                ledger,
+                smooth=smooth,
+                stop=lambda: stop() or report.too_many(),
+                engine=placed,
+                job=job,
+            )
+        ) as records,
     ):
         for record in records:
             report.add(record, shown)

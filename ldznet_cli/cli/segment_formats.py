@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from ldznet_cli.cli.segment_tasks import Asked
 from ldznet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from ldznet_cli.inference import OutputPlan, Task
     from ldznet_cli.inference.formats import CocoResults
+    from ldznet_cli.reporting.video import MaskedVideo
+    from ldznet_cli.samples.listing import ImageRef
 
-NAMES = ("mask", "overlay", "prob", "cutout", "labelmap", "coco", "yolo", "labelme")
+NAMES = ("mask", "overlay", "prob", "cutout", "labelmap", "coco", "yolo", "labelme", "video", "video-cutout")
 DEFAULT = ("mask", "overlay", "prob")
 
 
@@ -29,9 +32,7 @@ def formats_of(values: Sequence[str], *, no_overlay: bool = False) -> tuple[str,
     return tuple(chosen)
 
 
-def plan_of(
-    out: Path, formats: Sequence[str], tasks: Sequence[Task], prompts_from: Path | None, name: str, rle: bool
-) -> OutputPlan:
+def plan_of(out: Path, asked: Asked, tasks: Sequence[Task], name: str, rle: bool) -> OutputPlan:
     """What is written, and where. Raises UsageError."""
     from ldznet_cli.inference import OutputPlan, labels_of
     from ldznet_cli.inference.formats import Labelme, MaskPng, ProbPng, Yolo
@@ -39,7 +40,12 @@ def plan_of(
     from ldznet_cli.reporting.label_map import LabelMapPng
     from ldznet_cli.reporting.overlay import OverlayJpeg
 
-    classes = labels_of(tasks)
+    formats, classes = asked.formats, labels_of(tasks)
+    if "labelme" in formats and any(task.image.frame for task in tasks):
+        raise UsageError(
+            "--format labelme: its files point to an image's file, which frames of a video have not: give a folder of "
+            "frames, or another format"
+        )
     masks: dict[str, Any] = {"prob": ProbPng, "overlay": OverlayJpeg, "cutout": CutoutPng, "mask": MaskPng}
     images: dict[str, Any] = {
         "labelmap": lambda: LabelMapPng(classes),
@@ -50,10 +56,46 @@ def plan_of(
         out,
         tuple(make() for key, make in masks.items() if key in formats),
         tuple(make() for key, make in images.items() if key in formats),
-        (_coco(tasks, classes, prompts_from),) if "coco" in formats else (),
+        (
+            *((_coco(tasks, classes, asked.prompts_from),) if "coco" in formats else ()),
+            *_videos(asked, tasks, name),
+        ),
         rle,
         name,
     )
+
+
+def _videos(asked: Asked, tasks: Sequence[Task], name: str) -> Iterator[MaskedVideo]:
+    """Videos are called as masks are, with the clip in place of the image."""
+    if not any(key.startswith("video") for key in asked.formats):
+        return
+    from ldznet_cli.inference.clips import clip_of
+    from ldznet_cli.inference.outputs import named
+    from ldznet_cli.reporting import video
+
+    rate = asked.rate or video.RATE
+    stems: dict[tuple[Path, str], str] = {}
+    for task in tasks:
+        for prompt in task.prompts:
+            key = (clip_of(task.image), prompt.label)
+            stems[key] = stems.get(key) or named(name, _clip_name(task.image), prompt.label)
+    if len(set(stems.values())) < len(stems):
+        raise UsageError(
+            f"--name {name}: two videos would have the same file: put {{image}} and {{label}} into it"
+        )
+    images = {task.image.name: task.image for task in tasks}
+    if "video" in asked.formats:
+        places = {key: f"{stem}.mp4" for key, stem in stems.items()}
+        yield video.MaskedVideo(places, images, rate=rate)
+    if "video-cutout" in asked.formats:
+        places = {key: f"{stem}.cutout.mp4" for key, stem in stems.items()}
+        yield video.MaskedVideo(places, images, "video-cutout", video.cutout, rate)
+
+
+def _clip_name(image: ImageRef) -> str:
+    """Of a video its own; of a folder its path inside of the source, or the source's own name."""
+    folder = PurePosixPath(image.name).parent
+    return f"{image.path.parent.resolve().name if folder == PurePosixPath('.') else folder}.mp4"
 
 
 def _coco(tasks: Sequence[Task], classes: Sequence[str], prompts_from: Path | None) -> CocoResults:

@@ -13,7 +13,7 @@ Sources = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="IMAGES",
-        help="Image files, folders of images, quoted globs; '-' reads their list from standard input.",
+        help="Image and video files, folders of images, quoted globs; '-' reads their list from standard input.",
         show_default=False,
     ),
 ]
@@ -75,6 +75,33 @@ PromptGroups = Annotated[
         help="Names that join several categories of --prompts-from into one phrase.",
     ),
 ]
+Every = Annotated[
+    int,
+    typer.Option(
+        "--every", metavar="N", min=1, help="Take every N-th frame of a video, or of a folder of frames."
+    ),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(
+        "--fps",
+        metavar="RATE",
+        min=0.001,
+        max=1000,
+        help="Take so many frames a second of a video; show so many of a folder's in --format video.",
+        show_default=False,
+    ),
+]
+Smooth = Annotated[
+    int,
+    typer.Option(
+        "--smooth",
+        metavar="N",
+        min=1,
+        max=999,
+        help="Average the probabilities over N frames (an odd number), the one at hand in their middle.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help=f"The folder for masks; by default {OUT_FOLDER}."),
@@ -84,8 +111,8 @@ Formats = Annotated[
     typer.Option(
         "--format",
         metavar="LIST",
-        help="What is written: any of mask,overlay,prob,cutout,labelmap,coco,yolo,labelme; by default "
-        "mask,overlay,prob.",
+        help="What is written: any of mask,overlay,prob,cutout,labelmap,coco,yolo,labelme,video,video-cutout; by "
+        "default mask,overlay,prob.",
     ),
 ]
 Name = Annotated[

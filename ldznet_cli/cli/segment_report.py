@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ldznet_cli.cli import console
@@ -20,6 +21,20 @@ _FEW = 24
 
 _ROUGH = 0.98
 """Polygons with a lower IoU with their mask are warned of."""
+
+
+@dataclass
+class _Sums:
+    """Of one label's records."""
+
+    masks: int = 0
+    not_empty: int = 0
+    score: float = 0.0
+
+    def add(self, record: Record) -> None:
+        self.masks += 1
+        self.not_empty += bool(record.area)
+        self.score += record.score or 0.0
 
 
 class Report:
@@ -39,9 +54,9 @@ class Report:
         self.images, self.ledger, self.as_json, self.max_errors = len(chosen), ledger, as_json, max_errors
         self.lines = jsonl or not (as_json or _on_a_terminal())
         self.told = 0
-        self.failed: dict[str, str] = {}
+        self.failed: dict[tuple[str, str], str] = {}
         self._few: list[Record] = []
-        self._labels: dict[str, list[tuple[int, float]]] = {}
+        self._labels: dict[str, _Sums] = {}
         self._rough: list[tuple[float, str]] = []
 
     def too_many(self) -> bool:
@@ -64,14 +79,15 @@ class Report:
         from ldznet_cli.samples.record import to_json
 
         self.told += 1
-        if record.error is not None and record.image.path not in self.failed:
-            self.failed[record.image.path] = record.error
+        image = (record.image.path, record.image.name)
+        if record.error is not None and image not in self.failed:
+            self.failed[image] = record.error
             console.warn(record.error)
             shown.note(failed=len(self.failed))
         if len(self._few) <= _FEW:
             self._few.append(record)
         if record.error is None:
-            self._labels.setdefault(record.label, []).append((record.area or 0, record.score or 0.0))
+            self._labels.setdefault(record.label, _Sums()).add(record)
         if record.polygon_iou is not None and record.polygon_iou < _ROUGH:
             self._rough.append((record.polygon_iou, f"{record.image.name}, {record.label}"))
         if self.lines:
@@ -111,7 +127,7 @@ class Report:
             )
 
     def _masks(self) -> int:
-        return sum(map(len, self._labels.values()))
+        return sum(sums.masks for sums in self._labels.values())
 
     def _summary(self) -> dict[str, object]:
         return {
@@ -119,7 +135,7 @@ class Report:
             "images": self.images,
             "masks": self._masks(),
             "resumed": self.ledger.resumed,
-            "failed": [{"image": path, "error": error} for path, error in self.failed.items()],
+            "failed": [{"image": path, "error": error} for (path, _), error in self.failed.items()],
             "settings": self.ledger.settings,
             "settings_digest": self.ledger.digest,
         }
@@ -134,8 +150,8 @@ class Report:
             console.table("", ("image", "label", "score", "of the image", "mask"), rows)
             return
         summed = [
-            (label, len(found), sum(area > 0 for area, _ in found), f"{_mean([s for _, s in found]):.2f}")
-            for label, found in self._labels.items()
+            (label, sums.masks, sums.not_empty, f"{sums.score / sums.masks:.2f}")
+            for label, sums in self._labels.items()
         ]
         console.table("", ("label", "images", "with a mask", "mean score"), summed)
 
@@ -147,7 +163,3 @@ def _on_a_terminal() -> bool:
 def _share(record: Record) -> str:
     pixels = (record.image.width or 1) * (record.image.height or 1)
     return f"{100 * (record.area or 0) / pixels:.1f} %"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ldznet_cli.cli import console
 from ldznet_cli.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from ldznet_cli.inference import Task
     from ldznet_cli.samples.listing import ImageRef
     from ldznet_cli.samples.record import Record
+    from ldznet_cli.samples.video import Scan
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,53 @@ class Asked:
     prompts_from: Path | None = None
     images: Path | None = None
     groups: Path | None = None
+    every: int = 1
+    fps: float | None = None
+    smooth: int = 1
+    formats: Sequence[str] = ()
+
+    @property
+    def rate(self) -> Fraction | None:
+        """--fps, as exact as it was typed."""
+        return None if self.fps is None else Fraction(str(self.fps))
+
+    @property
+    def in_time(self) -> bool:
+        """Whether the order of images is one in time."""
+        return self.every > 1 or self.smooth > 1 or any(name.startswith("video") for name in self.formats)
 
 
 def tasks_of(asked: Asked, out: Path) -> list[Task]:
-    """Every image with what it is asked for.
+    """Every image, and every frame of a video, with what it is asked for.
 
     Raises UsageError and PromptError for what makes no sense, NothingToDo when there is no image or no phrase,
     AnnotationError.
     """
+    from ldznet_cli.inference.clips import Thinning, in_time, with_frames
+
+    if asked.every > 1 and asked.fps is not None:
+        raise UsageError("--every and --fps exclude each other: both say which frames are taken")
+    if asked.smooth % 2 == 0:
+        raise UsageError(
+            f"--smooth {asked.smooth}: expected an odd number of frames, so that one is in the middle"
+        )
+    thinning = Thinning(asked.every, asked.rate)
+    tasks = with_frames(_tasks(asked, out), thinning, _looked_through)
+    return in_time(tasks, thinning) if asked.in_time else tasks
+
+
+def _looked_through(path: Path) -> Scan:
+    """A video is decoded once before anything is done: then its frames are known, and what is broken of it."""
+    from ldznet_cli.samples.video import scan
+
+    with console.progress(None, "frames looked through") as shown:
+        found = scan(path, shown.advance)
+    seconds = found.frames[-1].time + float(1 / found.rate)
+    console.say(f"ldznet: {path}: {len(found.frames)} frames, {seconds:.1f} s")
+    return found
+
+
+def _tasks(asked: Asked, out: Path) -> list[Task]:
     from ldznet_cli.inference import Task, prompts_of
     from ldznet_cli.inference.prompt_files import is_rows, read_prompts
 
@@ -65,15 +107,16 @@ def _listed(asked: Asked, out: Path) -> list[ImageRef]:
 
     Raises UsageError for a source that is not there, NothingToDo when there is no image.
     """
-    from ldznet_cli.inference.ledger import read_records
     from ldznet_cli.inference.outputs import RECORDS
+    from ldznet_cli.inference.record_file import read_records
     from ldznet_cli.samples.listing import list_images
 
     sources = _sources(asked)
-    found = list_images(sources, recursive=asked.recursive, exclude=asked.exclude)
-    results = {Path(path).resolve() for record in read_records(out / RECORDS) for path in _files(record)}
+    found = list_images(sources, recursive=asked.recursive, exclude=asked.exclude, videos=True)
     below = out.resolve()
     inside = any(below in (source.resolve(), *source.resolve().parents) for source in sources)
+    records = read_records(out / RECORDS) if inside else ()
+    results = {Path(path).resolve() for record in records for path in _files(record)}
     kept = [
         ref
         for ref in found

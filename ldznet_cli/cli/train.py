@@ -77,7 +77,9 @@ def train(
     out: Out = None,
     preset: Annotated[
         str | None,
-        typer.Option("--preset", help="'paper' or 'miniature'; by default the one that fits --ldm."),
+        typer.Option(
+            "--preset", help="'paper' or 'miniature'; by default what fits the size of --ldm's UNet."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps.")] = None,
     batch: Annotated[
@@ -162,9 +164,9 @@ def train(
 
     if not processes.is_main():
         console.set_quiet(True)
-    fitting = MINIATURE if ldm == MINIATURE else "paper"
+    chosen = preset or models.preset_of(ldm)
     config = named(
-        preset or fitting,
+        chosen,
         steps=steps,
         batch=batch,
         learning_rate=learning_rate,
@@ -192,16 +194,14 @@ def train(
         device=models.resolve_device(device),
         offline=offline,
         seed=seed,
-        crop=CROPS.get(preset or fitting) if crop is None and cache is None else crop,
+        crop=CROPS.get(chosen) if crop is None and cache is None else crop,
         flip=flip,
     )
     if cache is None and config.workers and ask.device != "cpu":
         raise UsageError(
             "--workers: processes that read batches cannot share a GPU; leave it at 0, or use --cache"
         )
-    gathered = gather(
-        ask, net, fusion, head_width or HEAD_WIDTHS.get(preset or fitting, 1), init, config.negatives
-    )
+    gathered = gather(ask, net, fusion, head_width or HEAD_WIDTHS.get(chosen, 1), init, config.negatives)
     if overwrite:
         runs.remove(out)
     plan = runs.plan(out, config, gathered.net, init, gathered.material)
@@ -209,6 +209,10 @@ def train(
         _describe(plan, ask.device, as_json)
         return
     console.say(_opening(plan))
+    if preset is None:
+        console.say(
+            f"ldznet: that is --preset {chosen}, which fits {ldm}; --preset, --steps and --batch change it"
+        )
     with (
         stop_on_interrupt() as stop,
         console.progress(config.steps, "steps") as bar,

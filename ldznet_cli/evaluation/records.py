@@ -45,8 +45,9 @@ class RecordedAnswers:
     def _answer(self, record: Record, where: str) -> Answer:
         image, geometry = record.image, record.geometry
         size = (image.width, image.height) if image.width and image.height else None
+        sha256 = None if image.frame is not None else image.sha256  # which is the video's, not the frame's
         return Answer(
-            image=ImageKey(image.name, image.sha256, size),
+            image=ImageKey(image.name, sha256, size),
             phrase=record.phrase,
             label=record.label,
             load=partial(_load, record, self._folder),

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ldznet_cli.errors import CacheError, CacheMismatch
+from ldznet_cli.features.checked_once import CheckedOnce
 from ldznet_cli.features.key import Compute, FeatureSettings, Key, Storage
 from ldznet_cli.features.manifest import Manifest, joined, read_manifests
 from ldznet_cli.features.mismatch import Wanted
@@ -23,7 +24,7 @@ from ldznet_cli.samples.images import Geometry, ImageRef, sha256_of
 
 
 class CachedFeatures:
-    """A FeatureSource that reads what a finished run left, each object checked to the last bit.
+    """A FeatureSource that reads what a finished run left, each object checked to the last bit when it is first read.
 
     `settings` decide the values, `draws` is how many draws each phrase has, `blocks` which of the stored blocks are
     handed out. Nothing is computed, no weights are needed, and images are only hashed (once), not decoded.
@@ -39,8 +40,11 @@ class CachedFeatures:
         place = place_of(cache)
         self.cache, self.manifest = place.shown(), manifest
         self.blocks = tuple(manifest.settings.blocks if blocks is None else sorted(set(blocks)))
-        far = not isinstance(place, Folder)
-        self._store = ReadThrough(Store(place), copy or copy_of(self.cache)) if far else Store(place)
+        self._objects = (
+            CheckedOnce(place)
+            if isinstance(place, Folder)
+            else ReadThrough(Store(place), copy or copy_of(self.cache))
+        )
         self._sha256: dict[tuple[Path, int, int], str] = {}
 
     def __repr__(self) -> str:
@@ -116,7 +120,7 @@ class CachedFeatures:
 
     def _read(self, key: Key, image: ImageRef, request: Request | None) -> dict[str, Tensor]:
         try:
-            return restored(self._store.read(key).tensors)
+            return restored(self._objects.read(key))
         except FileNotFoundError:
             item = request and f", phrase {request.item.phrase!r}, draw {request.item.draw}"
             advice = f"run `ldznet cache-features` with this image and phrase and --cache {self.cache}"

@@ -80,7 +80,8 @@ def read_failures(cache: Path | str | Place, shard: Shard = WHOLE) -> frozenset[
     """
     place, file = place_of(cache), shard.of(FAILED)
     try:
-        return frozenset(Path(json.loads(line)["image"]) for line in place.read(file).decode().splitlines())
+        lines = bytes(place.read(file)).decode().splitlines()
+        return frozenset(Path(json.loads(line)["image"]) for line in lines)
     except FileNotFoundError:
         raise NothingToDo(f"nothing has failed in {place.shown()}: there is no {file}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -7,7 +7,8 @@ batches as when all of it is, so that the bytes are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -75,7 +76,8 @@ class Filling:
 class _Loaded:
     """A task ready for the model. An image comes with z as it is in the cache, or else its pixels, or an error.
 
-    `missing` are the requests whose features are not there: asking takes a while where the store is far away.
+    `missing` are the requests whose features are not there, `texts` the text states for them that are there and were
+    not in memory: asking and fetching take a while where the store is far away.
     """
 
     task: Task
@@ -83,6 +85,7 @@ class _Loaded:
     pixels: Pixels | None = None
     error: str | None = None
     missing: frozenset[Request] = frozenset()
+    texts: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,10 @@ class _Worker:
         if not isinstance(task, Unit):
             return _Loaded(task)
         missing = frozenset(self._missing(task))
+        texts = self._stored_texts(task) if missing else {}
         try:
             z = self.store.read(self.settings.z_key(task.sha256)).tensors["z"]
-            return _Loaded(task, z=z, missing=missing)
+            return _Loaded(task, z=z, missing=missing, texts=texts)
         except (FileNotFoundError, CacheError):
             pass  # not there or damaged: made (anew) from the image
         try:
@@ -133,7 +137,15 @@ class _Worker:
                 raise ImageError(f"{task.image.path}: has changed since this run began; run it again")
         except ImageError as error:
             return _Loaded(task, error=str(error))
-        return _Loaded(task, pixels=pixels, missing=missing)
+        return _Loaded(task, pixels=pixels, missing=missing, texts=texts)
+
+    def _stored_texts(self, unit: Unit) -> dict[str, Tensor]:
+        """Those of a unit's prompts, but for what is in memory, and for what is not there or damaged."""
+        found = {}
+        for prompt in {request.prompt for request in unit.requests} - self.texts.keys():
+            with suppress(FileNotFoundError, CacheError):
+                found[prompt] = self.store.read(self.settings.text_key(prompt)).tensors["text"]
+        return found
 
     def _missing(self, unit: Unit) -> Iterator[Request]:
         for request in unit.requests if self.settings.blocks else ():
@@ -161,6 +173,7 @@ class _Worker:
     def _unit_objects(self, loaded: _Loaded, unit: Unit) -> Iterator[_Object]:
         """z first, then the features, batch by batch."""
         z = loaded.z
+        self._remember(loaded.texts)
         if loaded.pixels is not None:
             z = compute.encode_z(self.ldm, loaded.pixels)
             yield _Object(self.settings.z_key(unit.sha256), {"z": z}, self.settings.compute)
@@ -193,7 +206,8 @@ class _Worker:
         return self.store.is_whole(digest(self.settings.text_key(prompt)))
 
     def _text_object(self, prompt: str) -> _Object:
-        states = self._remember(prompt, compute.encode_text(self.ldm, prompt))
+        states = compute.encode_text(self.ldm, prompt)
+        self._remember({prompt: states})
         return _Object(self.settings.text_key(prompt), {"text": states}, self.settings.compute)
 
     def _text(self, prompt: str) -> Tensor:
@@ -201,17 +215,18 @@ class _Worker:
         if prompt in self.texts:  # which may be in saving, and not to be read yet
             return self.texts[prompt]
         try:
-            return self._remember(prompt, self.store.read(self.settings.text_key(prompt)).tensors["text"])
+            states = self.store.read(self.settings.text_key(prompt)).tensors["text"]
         except (FileNotFoundError, CacheError):
             made = self._text_object(prompt)
             self.mended.append(self._save(made))
             return made.tensors["text"]
-
-    def _remember(self, prompt: str, states: Tensor) -> Tensor:
-        self.texts[prompt] = states
-        if len(self.texts) > _PROMPTS:
-            del self.texts[next(iter(self.texts))]
+        self._remember({prompt: states})
         return states
+
+    def _remember(self, states: Mapping[str, Tensor]) -> None:
+        """The newest are kept, and all that came together. In the model's thread: readers look at what is there."""
+        texts = {**self.texts, **states}
+        self.texts = dict(list(texts.items())[-max(_PROMPTS, len(states)) :])
 
     def _save(self, made: _Object) -> int:
         """In a writer's thread; returns the bytes."""

@@ -37,9 +37,12 @@ _COMPUTES: dict[str, Compute] = {name: name for name in get_args(Compute)}
 _BLOCK = 4096  # bytes; one page, the smallest piece that a disk is likely to lose or to swap
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
+
 def canonical(value: Mapping[str, Any]) -> str:
     """The one JSON text of `value`: sorted keys, no spaces, ASCII. NaN and infinity are refused (ValueError)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _encode(value)
 
 
 def digest(key: Mapping[str, Any]) -> str:
@@ -66,11 +69,10 @@ def checksum(header: Mapping[str, Any], data: bytes | bytearray | memoryview) ->
     """
     whole = len(data) // _BLOCK * _BLOCK
     sums = np.frombuffer(data, "<u8", whole // 8).reshape(-1, _BLOCK // 8).sum(axis=1, dtype=np.uint64)
-    tail = np.zeros(_BLOCK, np.uint8)
-    tail[: len(data) - whole] = np.frombuffer(data, np.uint8, offset=whole)
+    tail = np.frombuffer(bytes(data[whole:]).ljust(_BLOCK, b"\0"), "<u8")
     hashed = hashlib.sha256(canonical({"header": header, "bytes": len(data)}).encode("ascii"))
-    hashed.update(sums.astype("<u8").tobytes())
-    hashed.update(tail.view("<u8").sum(dtype=np.uint64).astype("<u8").tobytes())
+    hashed.update(sums.astype("<u8", copy=False))
+    hashed.update(int(tail.sum(dtype=np.uint64)).to_bytes(8, "little"))
     return hashed.hexdigest()
 
 

@@ -135,7 +135,7 @@ def joined(manifest: Manifest, others: Iterable[Manifest]) -> Manifest:
 def read_manifest(place: Place, file: str) -> Manifest:
     """One of them. Raises CacheError when it cannot be read."""
     try:
-        value = json.loads(place.read(file).decode("utf-8"))
+        value = json.loads(bytes(place.read(file)).decode("utf-8"))
         if value["format"] != FORMAT:
             raise ValueError(f"it is a {value['format']}, not a {FORMAT}")
         about = {name: value[name] for name in _ABOUT if name in value}

@@ -14,8 +14,9 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save
@@ -36,13 +37,28 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 assert sys.byteorder == "little", "safetensors files are read in place, which a big-endian machine cannot do"
 
 
+class Span(NamedTuple):
+    """Where one tensor lies in a file whose data `begin` at that byte; `first` and `strides` count its values."""
+
+    name: str
+    dtype: torch.dtype
+    begin: int
+    first: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+Layout = tuple[Span, ...]
+
+
 @dataclass(frozen=True)
 class CachedObject:
-    """What one file of the cache holds. `tensors` are on the CPU, in the dtype they are stored in."""
+    """What one file of the cache holds, and where in it. `tensors` are on the CPU, in the dtype they are stored in."""
 
     key: Key
     made: dict[str, Any]
     tensors: dict[str, Tensor]
+    layout: Layout = ()
 
 
 def to_bytes(key: Key, made: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
@@ -65,7 +81,7 @@ def to_bytes(key: Key, made: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
     return b"".join([len(header).to_bytes(_LENGTH, "little"), header, data])
 
 
-def header_of(start: bytes | bytearray) -> tuple[int, dict[str, Any]]:
+def header_of(start: bytes | bytearray | memoryview) -> tuple[int, dict[str, Any]]:
     """(where the data begin, the header) of a file that begins with `start`, which must reach to the header's end.
 
     Raises ValueError when there is no whole header.
@@ -73,7 +89,7 @@ def header_of(start: bytes | bytearray) -> tuple[int, dict[str, Any]]:
     length = int.from_bytes(start[:_LENGTH], "little")
     if len(start) < _LENGTH or length > LONGEST_HEADER or len(start) < _LENGTH + length:
         raise ValueError("its header is cut off")
-    header = _json(start[_LENGTH : _LENGTH + length])
+    header = _json(bytes(start[_LENGTH : _LENGTH + length]))
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
         raise ValueError("its header is not one of ours")
     return _LENGTH + length, header
@@ -95,8 +111,8 @@ def size_of(begin: int, header: Mapping[str, Any]) -> int:
         raise ValueError("its table of tensors is broken") from error
 
 
-def from_bytes(data: bytearray) -> CachedObject:
-    """The object of a whole file; the tensors share `data`'s memory.
+def from_bytes(data: bytearray | memoryview) -> CachedObject:
+    """The object of a whole file; the tensors share `data`'s memory, which may be written to.
 
     Raises ValueError, with the reason, for anything that `to_bytes` did not write just so.
     """
@@ -108,8 +124,19 @@ def from_bytes(data: bytearray) -> CachedObject:
     table = dict(_entries(header))
     if check != keys.checksum({**about, "tensors": table}, memoryview(data)[begin:]):
         raise ValueError("its checksum does not fit: bits have changed since it was written")
-    tensors = {name: _tensor(data, begin, entry) for name, entry in table.items()}
-    return CachedObject(about["key"], about["made"], tensors)
+    layout = tuple(_span(begin, name, entry) for name, entry in table.items())
+    return CachedObject(about["key"], about["made"], tensors_at(layout, data), layout)
+
+
+def tensors_at(layout: Layout, data: bytearray | memoryview) -> dict[str, Tensor]:
+    """The tensors of a file's bytes, whose memory they share. Nothing is checked."""
+    found, wholes = {}, dict[torch.dtype, Tensor]()
+    for name, dtype, begin, first, shape, strides in layout:
+        if dtype not in wholes:
+            count = (len(data) - begin) // dtype.itemsize
+            wholes[dtype] = torch.frombuffer(data, dtype=dtype, offset=begin, count=count)
+        found[name] = wholes[dtype].as_strided(shape, strides, first)
+    return found
 
 
 def _json(text: str | bytes | bytearray) -> Any:
@@ -123,8 +150,7 @@ def _entries(header: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(name, entry) for name, entry in header.items() if name != "__metadata__"]
 
 
-def _tensor(data: bytearray, begin: int, entry: Mapping[str, Any]) -> Tensor:
-    first, last = entry["data_offsets"]
-    dtype = _DTYPES[entry["dtype"]]
-    count = (last - first) // dtype.itemsize
-    return torch.frombuffer(data, dtype=dtype, count=count, offset=begin + first).reshape(entry["shape"])
+def _span(begin: int, name: str, entry: Mapping[str, Any]) -> Span:
+    dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
+    strides = tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    return Span(name, dtype, begin, entry["data_offsets"][0] // dtype.itemsize, shape, strides)

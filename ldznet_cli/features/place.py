@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from ldznet_cli.errors import DiskFull
 from ldznet_cli.samples import leftovers
@@ -35,7 +38,7 @@ class Place(Protocol):
         """Whether a file may be there in part, as on a disk that was full or lost its power."""
         ...
 
-    def read(self, name: str) -> bytearray:
+    def read(self, name: str) -> memoryview:
         """All of a file, in memory that may be written to."""
         ...
 
@@ -101,13 +104,17 @@ class Folder:
     root: Path
     torn = True
 
-    def read(self, name: str) -> bytearray:
-        with (self.root / name).open("rb", buffering=0) as file:
-            data = bytearray(os.fstat(file.fileno()).st_size)
-            view = memoryview(data)
-            while len(view) and (count := file.readinto(view)):  # the file may have become shorter since
-                view = view[count:]
-        return data
+    def read(self, name: str) -> memoryview:
+        return self.stamped(name)[0]
+
+    def stamped(self, name: str) -> tuple[memoryview, Hashable]:
+        """All of a file, and what is another as soon as another file is there, or the file has been written to."""
+        with FileIO(os.path.join(self.root, name)) as file:  # noqa: PTH118 (a Path costs as much as opening it)
+            stat = os.fstat(file.fileno())
+            data = left = np.empty(stat.st_size, np.uint8).data  # a bytearray is filled with zeros first
+            while len(left) and (count := file.readinto(left)):  # the file may have become shorter since
+                left = left[count:]
+        return data[: len(data) - len(left)], (stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
     def start(self, name: str, count: int) -> bytes:
         with (self.root / name).open("rb", buffering=0) as file:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from torch import Tensor
+
 from ldznet_cli.config import user_cache
 from ldznet_cli.errors import CacheError
+from ldznet_cli.features.checked_once import CheckedOnce
 from ldznet_cli.features.key import Key, digest
-from ldznet_cli.features.objects import CachedObject
 from ldznet_cli.features.place import Folder
 from ldznet_cli.features.store import Store, file_of
 
@@ -21,17 +23,17 @@ class ReadThrough:
 
     def __init__(self, origin: Store, folder: Path) -> None:
         self.origin, self.folder = origin, Folder(folder)
-        self._copy = Store(self.folder)
+        self._copy = CheckedOnce(self.folder)
 
-    def read(self, key: Key) -> CachedObject:
-        """As `Store.read` of the origin; a damaged copy is fetched anew. Raises DiskFull."""
+    def read(self, key: Key) -> dict[str, Tensor]:
+        """The tensors as they are stored; a damaged copy is fetched anew. Raises as the origin's `read`, DiskFull."""
         try:
             return self._copy.read(key)
         except (FileNotFoundError, CacheError):
             found, data = self.origin.fetch(key)
         if self.folder.free_share() > KEPT_FREE:
             self.folder.write(file_of(digest(key)), bytes(data))
-        return found
+        return found.tensors
 
 
 def copy_of(url: str) -> Path:

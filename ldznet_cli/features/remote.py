@@ -40,9 +40,9 @@ class Remote:
     def __reduce__(self) -> tuple[type[Remote], tuple[str]]:
         return Remote, (self.url,)
 
-    def read(self, name: str) -> bytearray:
+    def read(self, name: str) -> memoryview:
         with self._reaching(name) as files:
-            return bytearray(files.cat_file(self._path(name)))
+            return memoryview(bytearray(files.cat_file(self._path(name))))
 
     def start(self, name: str, count: int) -> bytes:
         if self.size(name) == 0:  # of which there is no range

@@ -66,10 +66,14 @@ class Store:
         """
         return self.fetch(key)[0]
 
-    def fetch(self, key: Key) -> tuple[CachedObject, bytearray]:
+    def fetch(self, key: Key) -> tuple[CachedObject, memoryview]:
         """The object of `key` as `read` gives it, and the bytes of its file. Raises as `read` does."""
         file = file_of(digest(key))
         data = self.place.read(file)
+        return self.checked(key, file, data), data
+
+    def checked(self, key: Key, file: str, data: memoryview) -> CachedObject:
+        """The object of `key` in the bytes of `file`. Raises CacheError, naming it, when it is not that, whole."""
         path, advice = (
             self.place.shown(file),
             f"`ldznet cache verify {self.place.shown()} --repair` makes it anew",
@@ -81,7 +85,7 @@ class Store:
         if found.key != key:
             differs = named_differences(key, found.key)
             raise CacheError(f"{path} holds another object than its name says: {differs}; {advice}")
-        return found, data
+        return found
 
     def write(self, key: Key, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> int:
         """Write the object of `key`, in place of one that is damaged; returns its bytes.

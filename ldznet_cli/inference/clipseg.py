@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ DEFAULT = "CIDAS/clipseg-rd64-refined"
 
 THRESHOLD = 0.3
 """The CLIPSeg paper's for its PhraseCut models (table 1)."""
+
+LARGEST = 4096
+"""Pixels of the model's square: the published one's is 352."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FILES = ["*.json", "merges.txt", "model.safetensors", "model-*-of-*.safetensors"]
@@ -62,13 +66,15 @@ class ClipSegPredictor:
 
     def check(self, phrases: Sequence[str]) -> None:
         """Raises PromptError for the first phrase that is empty or too long."""
-        self._tokens([clean_phrase(phrase) for phrase in phrases])
+        with _fitting(self.identity.model):
+            self._tokens([clean_phrase(phrase) for phrase in phrases])
 
     def predict(self, image: Image.Image, sha256: str, phrases: Sequence[str]) -> list[ProbMap]:  # noqa: ARG002
         """A map for each phrase on the model's square grid."""
-        pixels = self.processor.image_processor(images=image, return_tensors="pt")["pixel_values"]
+        with _fitting(self.identity.model):
+            pixels = self.processor.image_processor(images=image, return_tensors="pt")["pixel_values"]
+            tokens = self._tokens([clean_phrase(phrase) for phrase in phrases])
         pixels = pixels.to(self.device, self.dtype)
-        tokens = self._tokens([clean_phrase(phrase) for phrase in phrases])
         with torch.inference_mode():
             return [_map(prob) for prob in self._probs(pixels, tokens)]
 
@@ -93,7 +99,23 @@ class ClipSegPredictor:
                     f"the prompt {shown!r} is {len(row) - length} tokens too long: CLIPSeg takes {length - 2}"
                 )
         rows = tokenizer(phrases, padding="max_length", max_length=length, return_tensors="pt")
+        known = int(self.model.config.text_config.vocab_size)
+        if int(rows["input_ids"].max()) >= known:
+            raise ModelError(
+                f"{self.identity.model}: its tokenizer has more than the {known} tokens that its model knows: are its "
+                "files whole, and of one model?"
+            )
         return {name: rows[name] for name in ("input_ids", "attention_mask")}
+
+
+@contextmanager
+def _fitting(model: str) -> Iterator[None]:
+    """What configurations that were damaged, or are another model's, lead to: only their use tells."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{model}: its configuration cannot be used as a CLIPSeg's ({reason})") from error
 
 
 def _map(prob: NDArray[np.float32]) -> ProbMap:
@@ -118,7 +140,6 @@ def _load(folder: Path) -> tuple[Any, Any]:
     if not any(folder.glob("model*.safetensors")):
         raise WeightsUnavailable(f"{folder} holds no model.safetensors: CLIPSeg's weights are not there")
     with quiet_libraries():
-        from safetensors import SafetensorError
         from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
         try:
@@ -126,9 +147,13 @@ def _load(folder: Path) -> tuple[Any, Any]:
             model, report = CLIPSegForImageSegmentation.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        except Exception as error:  # damaged files: tokenizers raises no narrower class, transformers any
             reason = " ".join(str(error).split())[:200]
             raise WeightsUnavailable(f"{folder} cannot be loaded as a CLIPSeg: {reason}") from error
+    size = processor.image_processor.size
+    sides = [side for side in dict(size).values() if side is not None]
+    if not all(isinstance(side, int) and 0 < side <= LARGEST for side in sides):
+        raise ModelError(f"{folder}: its processor makes images of {size}: expected at most {LARGEST} pixels")
     if report["missing_keys"]:
         first = sorted(report["missing_keys"])[0]
         raise WeightsUnavailable(f"{folder}: model.safetensors lacks {first}: is it whole, and a CLIPSeg?")

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 from ldznet_cli import __version__
-from ldznet_cli.inference.ledger import Ledger
+from ldznet_cli.inference.ledger import Ledger, Recorded
 from ldznet_cli.samples.atomic import write_atomically
-from ldznet_cli.samples.record import Record
 
 FORMAT = "ldznet.run/1"
 
 _PACKAGES = ("diffusers", "numpy", "pillow", "torch", "transformers")
 
 
-def conclude(ledger: Ledger, records: Sequence[Record], images: int) -> None:
+def conclude(ledger: Ledger, records: Recorded, images: int) -> None:
     """Write the files of the run as a whole from the records of all its images, `run.json` last."""
     plan = ledger.plan
-    for made in (*(image.beside() for image in plan.images), *(run.encode(records) for run in plan.runs)):
-        for name, content in made.items():
+    for made in plan.images:
+        for name, content in made.beside().items():
             write_atomically(plan.out / name, content)
+    for run in plan.runs:
+        run.write(plan.out, records)
     ledger.write_manifest(_manifest(ledger, records, images))
 
 
-def _manifest(ledger: Ledger, records: Sequence[Record], images: int) -> Mapping[str, Any]:
+def _manifest(ledger: Ledger, records: Recorded, images: int) -> Mapping[str, Any]:
     """No times: the same command writes the same bytes."""
-    failed = sum(record.error is not None for record in records)
+    masks, failed = records.counted()
     return {
         "format": FORMAT,
         "settings": ledger.settings,
         "settings_digest": ledger.digest,
         "versions": {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}},
         "images": images,
-        "masks": len(records) - failed,
+        "masks": masks,
         "failed": failed,
     }

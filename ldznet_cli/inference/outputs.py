@@ -67,7 +67,7 @@ class OutputPlan:
 
     def paths(self, image: str, prompt: Prompt) -> Paths:
         """The files of the masks of the image called so."""
-        stem = self._stem(image, slug(prompt.label))
+        stem = named(self.name, image, prompt.label)
         return Paths({made.name: self.out / f"{stem}{made.suffix}" for made in self.masks})
 
     def image_paths(self, image: str) -> Paths:
@@ -110,13 +110,15 @@ class OutputPlan:
             for path in reversed([*self.paths(task.image.name, prompt).files.values()]):
                 yield path, prompt.label  # the last one written, the mask, is the one to tell of
 
-    def _stem(self, image: str, label: str) -> str:
-        path = PurePosixPath(image).with_suffix("")
-        folder = "" if path.parent == PurePosixPath(".") else str(path.parent)
-        values = {"image": str(path), "folder": folder, "stem": path.name, "label": label}
-        filled = re.sub(r"\{(.*?)\}", lambda field: values[field[1]], self.name).lstrip("/")
-        _check_name(filled)
-        return filled
+
+def named(name: str, image: str, label: str) -> str:
+    """A path below OUT, without suffix, of `OutputPlan.name`. Raises UsageError for one that leaves OUT."""
+    path = PurePosixPath(image).with_suffix("")
+    folder = "" if path.parent == PurePosixPath(".") else str(path.parent)
+    values = {"image": str(path), "folder": folder, "stem": path.name, "label": slug(label)}
+    filled = re.sub(r"\{(.*?)\}", lambda field: values[field[1]], name).lstrip("/")
+    _check_name(filled)
+    return filled
 
 
 def is_whole(path: Path) -> bool:

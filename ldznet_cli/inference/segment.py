@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
-from ldznet_cli.errors import ImageError
+from ldznet_cli.engines import Engine, LocalEngine
+from ldznet_cli.errors import UsageError
 from ldznet_cli.inference.answering import Finish, answered
-from ldznet_cli.inference.asking import ask, phrases_of
+from ldznet_cli.inference.asking import phrases_of
 from ldznet_cli.inference.conclusion import FORMAT, conclude
 from ldznet_cli.inference.formats import Part, Scene
 from ldznet_cli.inference.ledger import Ledger
+from ldznet_cli.inference.loading import Loaded, Loading
 from ldznet_cli.inference.outputs import OutputPlan
 from ldznet_cli.inference.predictor import Predictor, ProbMap
 from ldznet_cli.inference.prompts import Prompt, Task, labels_of
+from ldznet_cli.inference.questions import Asked, Asking, asked
+from ldznet_cli.inference.record_file import Key
+from ldznet_cli.inference.smoothing import smoothed
 from ldznet_cli.samples.atomic import write_atomically
-from ldznet_cli.samples.images import read_image, sha256_of
+from ldznet_cli.samples.listing import Frame
 from ldznet_cli.samples.record import Record, RecordImage
 from ldznet_cli.samples.templates import ENSEMBLE
-
-AHEAD = 2
-"""Images that are read and decoded while the one before them is at work: more would only fill the memory."""
 
 WRITERS = 4
 
@@ -34,19 +32,8 @@ LARGE = 16_000_000
 """Pixels from which on an image's masks are finished one after the other: each takes some 20 bytes a pixel."""
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A task with what is there already, and with the image (None: not needed), or why it cannot be read."""
-
-    task: Task
-    done: dict[Prompt, Record]
-    sha256: str | None = None
-    image: Image.Image | None = None
-    error: str | None = None
-
-
 def settings_of(
-    predictor: Predictor, plan: OutputPlan, finish: Finish, tasks: Sequence[Task] = ()
+    predictor: Predictor, plan: OutputPlan, finish: Finish, tasks: Sequence[Task] = (), smooth: int = 1
 ) -> dict[str, Any]:
     """All that decides what a run writes for an image and a phrase, as JSON values. Where numbers stand for labels
     they depend on the labels of all `tasks`."""
@@ -57,6 +44,7 @@ def settings_of(
         "formats": sorted(plan.formats),
         "rle": plan.rle,
         "classes": list(labels_of(tasks)) if plan.images else None,
+        **({"smooth": smooth} if smooth > 1 else {}),
     }
 
 
@@ -67,6 +55,7 @@ def open_ledger(
     *,
     finish: Finish | None = None,
     tasks: Sequence[Task] = (),
+    smooth: int = 1,
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> Ledger:
@@ -76,7 +65,7 @@ def open_ledger(
     `retry_failed` only what the last run could not do.
     """
     made = finish or Finish(predictor.threshold if threshold is None else threshold)
-    settings = settings_of(predictor, plan, made, tasks)
+    settings = settings_of(predictor, plan, made, tasks, smooth)
     return Ledger(plan, settings, made, overwrite=overwrite, retry_failed=retry_failed)
 
 
@@ -85,70 +74,75 @@ def segment(
     predictor: Predictor,
     ledger: Ledger,
     *,
+    smooth: int = 1,
     stop: Callable[[], bool] = lambda: False,
+    engine: Engine | None = None,
+    job: Asking | None = None,
 ) -> Generator[Record, None, None]:
     """A record for each image and phrase, in order, when its files are written.
 
     An image that cannot be read gives records with `error`, and the others go on. What the ledger knows to be done is
     told again and not made again; of images that are not among its `only` nothing is told or made. `stop` is asked
-    after each image. A run that leaves nothing out writes `run.json`.
+    after each image. A run that leaves nothing out writes `run.json`. The probabilities of a task are the mean over
+    the `smooth` tasks around it (an odd number) that belong to its clip, as far as it has them: tasks in time's order.
+    `engine` says where predictors work, in this process by default; `job` is how its workers come by theirs, which
+    must be as `predictor`, when they cannot have this one. Images are read and files are written here.
 
     Raises UsageError and PromptError before the first image: two results with one file, a phrase that cannot be put;
-    later DiskFull, ModelError. What was written before stays, and is whole.
+    later DiskFull, ModelError, and what the engine raises. What was written before stays, and is whole.
     """
+    if smooth % 2 == 0:
+        raise UsageError(f"--smooth {smooth}: expected an odd number of frames, so that one is in the middle")
     ledger.plan.check(tasks)
     predictor.check(phrases_of(prompt for task in tasks for prompt in task.prompts))
-    planned = [(task.image.name, prompt.label) for task in tasks for prompt in task.prompts]
-    chosen = [task for task in tasks if ledger.only is None or task.image.name in ledger.only]
-    left = len(chosen)
+
+    def planned() -> Iterator[Key]:
+        return ((task.image.name, prompt.label) for task in tasks for prompt in task.prompts)
+
+    loading = Loading(tasks, ledger, smooth // 2)
+    left = loading.chosen
     with (
         ThreadPoolExecutor(WRITERS, "write") as writers,
-        closing(_ahead(chosen, (run := _Run(predictor, ledger, writers)).load)) as images,
+        closing(loading.images()) as images,
+        closing(
+            asked(job or Asking(lambda: predictor), engine or LocalEngine(), images, smooth > 1)
+        ) as answers,
     ):
-        for loaded in images:
-            yield from run.records(loaded)
+        run = _Run(predictor, ledger, writers)
+        for one in smoothed(answers, smooth // 2):
+            if not one.loaded.chosen:
+                continue
+            yield from run.records(one)
             left -= 1
             if left and stop():
                 break
-    ledger.close(planned)
-    if not left and len(records := ledger.recorded(planned)) == len(planned):
+    ledger.close(planned())
+    records = ledger.recorded(planned)
+    if not left and records.complete():
         conclude(ledger, records, len(tasks))
 
 
 class _Run:
-    """One image's way: read in a thread, put to the predictor, its files written by several threads."""
+    """What is written of an image's answers, its files by several threads."""
 
     def __init__(self, predictor: Predictor, ledger: Ledger, writers: ThreadPoolExecutor) -> None:
         self.predictor, self.ledger, self.writers = predictor, ledger, writers
         self.outlined = any(made.outlined for made in ledger.plan.images)
 
-    def load(self, task: Task) -> _Loaded:
-        """In a reader's thread."""
-        try:
-            sha256 = sha256_of(task.image.path)
-            done = self.ledger.done(task.image, task.prompts, sha256)
-            if len(done) == len(task.prompts):
-                return _Loaded(task, done, sha256)
-            return _Loaded(task, done, sha256, read_image(task.image.path))
-        except ImageError as error:
-            return _Loaded(task, {}, error=str(error))
-
-    def records(self, loaded: _Loaded) -> Iterator[Record]:
+    def records(self, one: Asked) -> Iterator[Record]:
         """In the order of the task's prompts; everything of the image is written before the first of them."""
-        made = self._make(loaded)
+        loaded = one.loaded
+        made = self._make(loaded, one.maps)
         self.ledger.resumed += len(loaded.done)
         for prompt in loaded.task.prompts:
             yield loaded.done.get(prompt) or made[prompt]
 
-    def _make(self, loaded: _Loaded) -> dict[Prompt, Record]:
-        missing = [prompt for prompt in loaded.task.prompts if prompt not in loaded.done]
+    def _make(self, loaded: Loaded, maps: Mapping[Prompt, ProbMap]) -> dict[Prompt, Record]:
+        missing = loaded.missing
         if loaded.error is not None:
             made = {prompt: self._failed(loaded, prompt) for prompt in missing}
         elif missing:
-            assert loaded.image is not None
-            assert loaded.sha256 is not None
-            maps = ask(self.predictor, loaded.image, loaded.sha256, missing)
-            found = self._write_all(loaded, list(zip(missing, maps, strict=True)))
+            found = self._write_all(loaded, [(prompt, maps[prompt]) for prompt in missing])
             self._write_scene(loaded, [part for _, part in found])
             made = {prompt: record for prompt, (record, _) in zip(missing, found, strict=True)}
         else:
@@ -157,16 +151,14 @@ class _Run:
             self.ledger.add(made[prompt])
         return made
 
-    def _write_all(
-        self, loaded: _Loaded, maps: Sequence[tuple[Prompt, ProbMap]]
-    ) -> list[tuple[Record, Part]]:
+    def _write_all(self, loaded: Loaded, maps: Sequence[tuple[Prompt, ProbMap]]) -> list[tuple[Record, Part]]:
         assert loaded.image is not None
         if loaded.image.width * loaded.image.height > LARGE:
             return [self._write(loaded, prompt, found) for prompt, found in maps]
         futures = [self.writers.submit(self._write, loaded, prompt, found) for prompt, found in maps]
         return [future.result() for future in futures]
 
-    def _write(self, loaded: _Loaded, prompt: Prompt, found: ProbMap) -> tuple[Record, Part]:
+    def _write(self, loaded: Loaded, prompt: Prompt, found: ProbMap) -> tuple[Record, Part]:
         """In a writer's thread."""
         assert loaded.image is not None
         ledger, name = self.ledger, loaded.task.image.name
@@ -182,27 +174,28 @@ class _Run:
         )
         return record, Part(prompt.label, made.answer.prob, made.rings)
 
-    def _write_scene(self, loaded: _Loaded, parts: Sequence[Part]) -> None:
+    def _write_scene(self, loaded: Loaded, parts: Sequence[Part]) -> None:
         assert loaded.image is not None
         scene = Scene(loaded.task.image.path, *loaded.image.size, self.ledger.finish.threshold, parts)
         places = self.ledger.plan.image_paths(loaded.task.image.name).files
         for made in self.ledger.plan.images:
             write_atomically(places[made.name], made.encode(scene, places[made.name]))
+        self.ledger.scene_written(loaded.task.image.name, loaded.task.prompts)
 
     def _tuned_on(self) -> str | None:
         """Of the predictor's own threshold; one that the user gave is the user's."""
         own = self.ledger.finish.threshold == self.predictor.threshold
         return self.predictor.identity.tuned_on if own else None
 
-    def _failed(self, loaded: _Loaded, prompt: Prompt) -> Record:
+    def _failed(self, loaded: Loaded, prompt: Prompt) -> Record:
         return Record(**self._asked(loaded, prompt), error=loaded.error)
 
-    def _asked(self, loaded: _Loaded, prompt: Prompt) -> dict[str, Any]:
+    def _asked(self, loaded: Loaded, prompt: Prompt) -> dict[str, Any]:
         ref, who = loaded.task.image, self.predictor.identity
         width, height = (None, None) if loaded.image is None else loaded.image.size
         several = prompt.synonyms or who.template == ENSEMBLE
         return {
-            "image": RecordImage(str(ref.path), ref.name, loaded.sha256, width, height),
+            "image": RecordImage(str(ref.path), ref.name, loaded.sha256, width, height, *_place(ref.frame)),
             "phrase": prompt.phrase,
             "label": prompt.label,
             "prompt": None if several else who.template.replace("{}", prompt.phrase),
@@ -214,20 +207,10 @@ class _Run:
             "ldm_digest": who.ldm_digest,
             "seed": who.seed,
             "draws": who.draws,
+            "window": loaded.window,
             "settings": self.ledger.digest,
         }
 
 
-def _ahead(tasks: Sequence[Task], load: Callable[[Task], _Loaded]) -> Generator[_Loaded, None, None]:
-    """Each task loaded, in order; the next ones are being read meanwhile."""
-    waiting: deque[Future[_Loaded]] = deque()
-    reader = ThreadPoolExecutor(AHEAD, "read")
-    try:
-        for task in tasks:
-            waiting.append(reader.submit(load, task))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        reader.shutdown(wait=True, cancel_futures=True)
+def _place(frame: Frame | None) -> tuple[int | None, float | None]:
+    return (None, None) if frame is None else (frame.index, frame.time)

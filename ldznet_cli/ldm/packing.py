@@ -11,6 +11,8 @@ import platform
 import torch
 from torch import Tensor, nn
 
+from ldznet_cli.ldm.memory import give_back_free_memory
+
 LARGE = 30_000_000
 """Parameters from which on a network is packed: Stable Diffusion's encoder has 34 M. The miniature's UNet, on maps of
 16x16 and 8x8, runs six times slower packed: its small products cost less than what a packed one begins with."""
@@ -19,15 +21,15 @@ LARGE = 30_000_000
 class PackedConv2d(nn.Module):
     """A convolution of float32 or bfloat16 maps (B, C, h, w); what it gives is stored channels last."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, dtype: torch.dtype) -> None:
         super().__init__()
         self.shape = tuple(conv.weight.shape)
         self.geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
         # Of one size: without any oneDNN packs kernels of 1x1 so that they are packed anew at every call.
         self.weight: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
-            conv.weight.detach(), *self.geometry, (1, conv.in_channels, 48, 48)
+            conv.weight.detach().to(dtype), *self.geometry, (1, conv.in_channels, 48, 48)
         )
-        self.bias = _frozen(conv.bias)
+        self.bias = _frozen(conv.bias, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """As `nn.Conv2d`."""
@@ -43,11 +45,11 @@ class PackedConv2d(nn.Module):
 class PackedLinear(nn.Module):
     """A linear layer on float32 or bfloat16 rows (…, C)."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        self.weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
-        self.bias = _frozen(linear.bias)
+        self.weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(dtype))
+        self.bias = _frozen(linear.bias, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """As `nn.Linear`."""
@@ -61,11 +63,11 @@ class PackedLinear(nn.Module):
 class PackedPointwise(PackedLinear):
     """A convolution of width 1 along rows (B, C, n), as a linear layer."""
 
-    def __init__(self, conv: nn.Conv1d) -> None:
+    def __init__(self, conv: nn.Conv1d, dtype: torch.dtype) -> None:
         linear = nn.Linear(conv.in_channels, conv.out_channels, device="meta")
         linear.weight = nn.Parameter(conv.weight[:, :, 0])
         linear.bias = conv.bias  # type: ignore[assignment]  # None where the convolution has none
-        super().__init__(linear)
+        super().__init__(linear, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """As `nn.Conv1d`."""
@@ -82,6 +84,8 @@ def place(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
     if large and device.type == "cpu" and can_pack(dtype):
         _pack(module, dtype)
     nn.Module.to(module, device=device, dtype=dtype)  # diffusers' own would warn of its trainers' habits
+    if large:
+        give_back_free_memory()
 
 
 def can_pack(dtype: torch.dtype) -> bool:
@@ -94,17 +98,20 @@ def can_pack(dtype: torch.dtype) -> bool:
 
 
 def _pack(module: nn.Module, dtype: torch.dtype) -> None:
-    for name, child in module.named_children():
+    for name in [
+        name for name, _ in module.named_children()
+    ]:  # which itself holds the children until its end
+        child = getattr(module, name)
         if type(child) is nn.Conv2d:
-            setattr(module, name, PackedConv2d(child.to(dtype)))
+            setattr(module, name, PackedConv2d(child, dtype))
         elif type(child) is nn.Linear:
-            setattr(module, name, PackedLinear(child.to(dtype)))
+            setattr(module, name, PackedLinear(child, dtype))
         elif type(child) is nn.Conv1d and child.kernel_size == (1,):
-            setattr(module, name, PackedPointwise(child.to(dtype)))
+            setattr(module, name, PackedPointwise(child, dtype))
         else:
             _pack(child, dtype)
 
 
-def _frozen(bias: Tensor | None) -> nn.Parameter | None:
+def _frozen(bias: Tensor | None, dtype: torch.dtype) -> nn.Parameter | None:
     """A parameter, so that the module's device and dtype can still be asked for."""
-    return None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+    return None if bias is None else nn.Parameter(bias.detach().to(dtype), requires_grad=False)

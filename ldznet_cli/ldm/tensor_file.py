@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -59,13 +60,18 @@ def map_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             yield key, tensor
 
 
+def no_room(error: OSError | SafetensorError) -> bool:
+    """Whether a disk, or the user's share of it, is full; safetensors tells the system's number in its text only."""
+    told = re.search(r"os error (\d+)", str(error))
+    return (int(told[1]) if told else getattr(error, "errno", None)) in _FULL
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """What goes wrong in the block while `path` is written: DiskFull, or ModelError that names it."""
     try:
         yield
     except (OSError, SafetensorError) as error:
-        # safetensors puts the operating system's number into its text instead of into an OSError.
-        if getattr(error, "errno", None) in _FULL or "os error 28" in str(error):
+        if no_room(error):
             raise DiskFull(f"{path}: no space left to write to: free some, or name another folder") from error
         raise ModelError(f"{path}: cannot be written ({error}); name another folder") from error

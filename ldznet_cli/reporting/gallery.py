@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from PIL import Image
 from ldznet_cli.errors import AnnotationError, ImageError
 from ldznet_cli.evaluation.records import located, recorded_mask
 from ldznet_cli.reporting.page import data_uri, jpeg_uri, page
-from ldznet_cli.samples.images import read_image
 from ldznet_cli.samples.masks import read_prob
+from ldznet_cli.samples.reading import ImageReader, ref_of
 from ldznet_cli.samples.record import Record
 
 Grid = NDArray[np.float32]
@@ -46,13 +46,15 @@ def gallery(
     images: list[dict[str, Any]] = []
     places: dict[str, int] = {}
     items = []
+    reader = ImageReader()
     for exhibit in exhibits:
         record = exhibit.record
         key = f"{record.image.sha256} {record.image.name}"
         if key not in places:
             places[key] = len(images)
-            images.append({"name": record.image.name, "source": _picture(record, folder, thumbnail)})
+            images.append({"name": record.image.name, "source": _picture(reader, record, folder, thumbnail)})
         items.append({"image": places[key], **_item(exhibit, folder)})
+    reader.close()
     scored = any(item["iou"] is not None for item in items)
     return page(
         "gallery.html", title=title, about=about, scored=scored, data={"images": images, "items": items}
@@ -110,10 +112,11 @@ def _mask(record: Record, folder: Path, prob: Grid | None) -> Mask:
     return recorded_mask(record, folder)
 
 
-def _picture(record: Record, folder: Path, longest: int) -> str | None:
+def _picture(reader: ImageReader, record: Record, folder: Path, longest: int) -> str | None:
     """The image itself; None where it is not on this machine any more."""
     try:
-        return jpeg_uri(read_image(located(record.image.path, folder)), longest)
+        ref = replace(ref_of(record), path=located(record.image.path, folder))
+        return jpeg_uri(reader.read(ref), longest)
     except ImageError:
         return None
 

@@ -82,27 +82,27 @@ def read_image(path: str | Path) -> Image.Image:
     image = open_image(file)
     if (image.mode == "I" and image.format != "PNG") or image.mode in ("F", "LAB"):
         raise ImageError(
-            f"{_shown(file)}: pixels of type {image.mode} have no agreed range: save it with 8 or 16 bits"
+            f"{shown(file)}: pixels of type {image.mode} have no agreed range: save it with 8 or 16 bits"
         )
     try:
         with without_warnings:
             return _upright(_rgb(image), image)
     except _BROKEN as error:
-        raise ImageError(f"{_shown(file)}: cannot be converted to RGB ({_reason(error)})") from error
+        raise ImageError(f"{shown(file)}: cannot be converted to RGB ({_reason(error)})") from error
 
 
 def open_image(path: Path) -> Image.Image:
     """The decoded first frame in its own mode, orientation not applied. Raises ImageError as `read_image` does."""
-    _check_file(path)
+    check_file(path)
     try:
         with without_warnings:
             return _decode(path)
     except UnidentifiedImageError as error:
-        raise ImageError(f"{_shown(path)}: {_unknown(path)}") from error
+        raise ImageError(f"{shown(path)}: {_unknown(path)}") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{_shown(path)}: {_too_large()}") from error
+        raise ImageError(f"{shown(path)}: {_too_large()}") from error
     except _BROKEN as error:
-        raise ImageError(f"{_shown(path)}: damaged or truncated ({_reason(error)})") from error
+        raise ImageError(f"{shown(path)}: damaged or truncated ({_reason(error)})") from error
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -111,7 +111,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises ImageError when the header cannot be read; damaged pixels are not noticed.
     """
     file = Path(path)
-    _check_file(file)
+    check_file(file)
     try:
         with without_warnings, file.open("rb") as opened, Image.open(opened, formats=FORMATS) as image:
             turned = (
@@ -119,19 +119,19 @@ def image_size(path: str | Path) -> tuple[int, int]:
             )  # whose size is upright already
             return (image.height, image.width) if turned else image.size
     except UnidentifiedImageError as error:
-        raise ImageError(f"{_shown(file)}: {_unknown(file)}") from error
+        raise ImageError(f"{shown(file)}: {_unknown(file)}") from error
     except _BROKEN as error:
-        raise ImageError(f"{_shown(file)}: damaged or truncated ({_reason(error)})") from error
+        raise ImageError(f"{shown(file)}: damaged or truncated ({_reason(error)})") from error
 
 
 def sha256_of(path: str | Path) -> str:
     """The SHA-256 of the file's bytes, in hex: what an image is called wherever identity matters."""
-    _check_file(Path(path))
+    check_file(Path(path))
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ImageError(f"{_shown(Path(path))}: cannot be read ({_reason(error)})") from error
+        raise ImageError(f"{shown(Path(path))}: cannot be read ({_reason(error)})") from error
 
 
 def read_view(image: ImageRef) -> Image.Image:
@@ -144,17 +144,17 @@ def identity_of(image: ImageRef) -> str:
     return image.view.identity(sha256_of(image.path))
 
 
-def _check_file(path: Path) -> None:
-    """A folder, a pipe or a device would give strange errors, or hang."""
+def check_file(path: Path) -> None:
+    """A folder, a pipe or a device would give strange errors, or hang. Raises ImageError."""
     try:
         if not path.exists():
-            raise ImageError(f"{_shown(path)}: does not exist")
+            raise ImageError(f"{shown(path)}: does not exist")
         if not path.is_file():
-            raise ImageError(f"{_shown(path)}: not a file")
+            raise ImageError(f"{shown(path)}: not a file")
         if path.stat().st_size == 0:
-            raise ImageError(f"{_shown(path)}: empty file (0 bytes)")
+            raise ImageError(f"{shown(path)}: empty file (0 bytes)")
     except (OSError, ValueError) as error:
-        raise ImageError(f"{_shown(path)}: cannot be read ({_reason(error)})") from error
+        raise ImageError(f"{shown(path)}: cannot be read ({_reason(error)})") from error
 
 
 def _decode(path: Path) -> Image.Image:
@@ -163,7 +163,7 @@ def _decode(path: Path) -> Image.Image:
         Image.open(file, formats=FORMATS) as image,
     ):  # a path would be mapped, wrongly if turned
         if image.width * image.height > MAX_PIXELS:
-            raise ImageError(f"{_shown(path)}: {image.width}x{image.height} pixels: {_too_large()}")
+            raise ImageError(f"{shown(path)}: {image.width}x{image.height} pixels: {_too_large()}")
         with without_stderr if image.format == "TIFF" else nullcontext():
             image.load()
         return image
@@ -205,7 +205,7 @@ def _too_large() -> str:
     return f"more than the {MAX_PIXELS / 1e6:.0f} megapixels that are decoded: scale it down first"
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path on one line, whatever characters it holds."""
     return str(path) if str(path).isprintable() else ascii(str(path))[1:-1]
 

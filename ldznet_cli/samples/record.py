@@ -21,13 +21,18 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class RecordImage:
-    """The image that was segmented. Without `sha256`, `width` and `height` where it could not be read."""
+    """The image that was segmented. Without `sha256`, `width` and `height` where it could not be read.
+
+    Of a video's frame `path` and `sha256` are the video's, `frame` is its number from 0, `time` its seconds.
+    """
 
     path: str
     name: str
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
+    frame: int | None = None
+    time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ class Record:
     pixels; `box` is None for an empty mask; paths are as written, relative to the working folder or absolute;
     `rle` is COCO's {"size": [h, w], "counts": str}; `negatives` are phrases that took pixels from this one; `present`
     says whether `score` reached the least that was asked for; `files` are further files, by format; `polygon_iou` is
-    what is left of the mask in files of polygons; `settings` is a digest of all that decides the answer but image
+    what is left of the mask in files of polygons; `window` is a digest of the frames that the answer is a mean over;
+    `settings` is a digest of all that decides the answer but image
     and phrase; `error` tells why there is no mask.
     """
 
@@ -87,19 +93,23 @@ class Record:
     present: bool | None = None
     files: dict[str, str] | None = None
     polygon_iou: float | None = None
+    window: str | None = None
     settings: str | None = None
     error: str | None = None
 
 
-_OPTIONAL = ("rle", "instances", "negatives", "present", "files", "polygon_iou")
+_OPTIONAL = ("rle", "instances", "negatives", "present", "files", "polygon_iou", "window", "frame", "time")
 """Left out of the JSON, not null, when there is none: they are long, or seldom."""
 
 
 def to_json(record: Record) -> str:
     """One line of plain ASCII JSON with sorted keys; `parse` gives the record back."""
-    data = asdict(record) | {"schema": SCHEMA}
-    kept = {key: value for key, value in data.items() if key not in _OPTIONAL or value is not None}
-    return json.dumps(kept, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    data = _kept(asdict(record)) | {"schema": SCHEMA, "image": _kept(asdict(record.image))}
+    return json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def _kept(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in _OPTIONAL or value is not None}
 
 
 def parse(line: str) -> Record:
@@ -146,15 +156,18 @@ def _record(data: Fields) -> Record:
 
 _TEXTS = (
     *("prompt", "predictor", "model", "model_digest", "ldm", "ldm_digest"),
-    *("tuned_on", "mask", "overlay", "prob", "settings", "error"),
+    *("tuned_on", "mask", "overlay", "prob", "window", "settings", "error"),
 )
 _WHOLES = ("seed", "draws", "area")
 _NUMBERS = ("threshold", "score", "polygon_iou")
 
 
 def _image(data: Fields) -> RecordImage:
-    size = {name: data.whole_or_none(name) for name in ("width", "height")}
-    return RecordImage(data.text("path"), data.text("name"), data.text_or_none("sha256"), **size)
+    numbers = {name: data.whole_or_none(name) for name in ("width", "height", "frame")}
+    time = data.number_or_none("time")
+    return RecordImage(
+        data.text("path"), data.text("name"), data.text_or_none("sha256"), time=time, **numbers
+    )
 
 
 def _geometry(data: Fields) -> RecordGeometry:

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ldznet_cli.errors import DiskFull, ModelError
+from ldznet_cli.errors import DiskFull, LdznetError, ModelError
+from ldznet_cli.ldm.tensor_file import no_room
 from ldznet_cli.training.ema import Ema
 
 FORMAT = "ldznet.checkpoint/1"
@@ -61,7 +62,7 @@ def restore_optimizer(net: nn.Module, optimizer: torch.optim.Optimizer, tensors:
 
 
 def save(run: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, progress: Progress) -> Path:
-    """Writes checkpoints/step-NNNNNNNN under another name, then renames it. Raises DiskFull."""
+    """Writes checkpoints/step-NNNNNNNN under another name, then renames it. Raises DiskFull, LdznetError."""
     target = run / FOLDER / f"step-{progress.step:08d}"
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -76,9 +77,11 @@ def save(run: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, 
         os.replace(temporary, target)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise DiskFull(
-            f"the checkpoint {target} cannot be written ({error}); the one before it is whole"
-        ) from error
+        if no_room(error):
+            advice = "free some and run the same command again, which goes on from the one before"
+            raise DiskFull(f"no space left to write the checkpoint {target}: {advice}") from error
+        advice = "mend that and run the same command again, which goes on from the one before"
+        raise LdznetError(f"the checkpoint {target} cannot be written ({error}): {advice}") from error
     return target
 
 

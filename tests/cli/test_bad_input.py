@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from ldznet_cli.cli import main
 from ldznet_cli.inference import ColourPredictor, Prompt
-from ldznet_cli.inference.ledger import read_records
 from ldznet_cli.inference.outputs import OutputPlan
+from ldznet_cli.inference.record_file import read_records
 from tests.tiny import tiny_ldm as build_ldm
 from tests.tiny_net import tiny_net
 
@@ -106,7 +107,7 @@ def test_unreadable_images(
     records = [json.loads(line) for line in out.splitlines()]
     assert [reason in (record["error"] or "") for record in records] == [False, True, False, False]
     assert whole(Path("ldznet-out")) == 3
-    assert len(read_records(Path("ldznet-out/failed.jsonl"))) == 1
+    assert len(list(read_records(Path("ldznet-out/failed.jsonl")))) == 1
 
 
 @pytest.mark.parametrize(
@@ -285,3 +286,39 @@ def test_a_disk_that_is_full(images: Path, tmp_path: Path, capsys: pytest.Captur
 def test_a_place_that_is_no_folder(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("taken").write_text("a file")
     assert "taken" in fails(capsys, 1, "in", "--prompt", "red", "--out", "taken")
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_works_or_is_refused_plainly(
+    device: str,
+    images: Path,
+    tiny_ldm: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Never another device in its place; with a net of random weights, which really computes there."""
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+    net = tiny_net(tmp_path / "net", tiny_ldm, "ldznet")
+    asked = [
+        "segment",
+        "in",
+        "--prompt",
+        "red",
+        "--model",
+        str(net),
+        "--ldm",
+        str(tiny_ldm),
+        "--device",
+        device,
+    ]
+    assert main(asked) == (0 if there else 2)
+    err = capsys.readouterr().err
+    line = err.splitlines()[-1]
+    assert (
+        there or f"ldznet: error: --device {device} cannot be used here: this machine, or its PyTorch" in line
+    )
+    assert len(line) < 200
+    assert there == Path("ldznet-out").exists()

@@ -1,4 +1,4 @@
-"""What docs/segment.md and docs/inpainting.md show runs as it stands there."""
+"""What docs/segment.md, docs/video.md and docs/inpainting.md show runs as it stands there."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ldznet_cli.cli.segment_formats import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENT = (ROOT / "docs" / "segment.md").read_text(encoding="utf-8")
+VIDEO = (ROOT / "docs" / "video.md").read_text(encoding="utf-8")
 INPAINTING = (ROOT / "docs" / "inpainting.md").read_text(encoding="utf-8")
 
 
@@ -49,6 +50,6 @@ def test_a_mask_goes_into_diffusers_own_pipeline(
 def test_every_option_and_format_of_the_page_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["segment", "--help"]) == 0
     text = capsys.readouterr().out
-    named = set(re.findall(r"--[a-z][a-z-]+", SEGMENT + INPAINTING)) - {"--negatives"}
+    named = set(re.findall(r"--[a-z][a-z-]+", SEGMENT + INPAINTING + VIDEO)) - {"--negatives"}
     assert [option for option in sorted(named) if option not in text] == []
     assert all(f"| `{name}` |" in SEGMENT for name in NAMES)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from ldznet_cli.cli import models
-from ldznet_cli.errors import UsageError, WeightsUnavailable
+from ldznet_cli.errors import ModelError, UsageError, WeightsUnavailable
 from ldznet_cli.miniature import bundle
 
 
@@ -48,3 +49,20 @@ def test_devices() -> None:
     for name in ("cuda:99", "teapot"):
         with pytest.raises(UsageError, match=f"--device {name} cannot be used here"):
             models.resolve_device(name)
+
+
+@pytest.mark.parametrize(
+    ("widths", "preset"),
+    [([48, 96], "miniature"), ([320, 640, 1280, 1280], "paper"), (None, "paper"), (["x"], "paper")],
+)
+def test_the_preset_that_fits_is_seen_by_the_unet_s_width(
+    tmp_path: Path, widths: object, preset: str
+) -> None:
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text(json.dumps({"block_out_channels": widths}))
+    assert models.preset_of(str(tmp_path)) == preset
+    assert models.preset_of("miniature") == "miniature"
+    assert models.preset_of("CompVis/stable-diffusion-v1-4") == "paper"
+    (tmp_path / "unet" / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="not readable as JSON"):
+        models.preset_of(str(tmp_path))

@@ -201,3 +201,25 @@ def test_an_answer_when_it_is_not_there(capsys: Capture) -> None:
     assert not read_mask(Path(gone["mask"])).any()
     assert not np.asarray(Image.open(gone["prob"])).any()
     assert "present" not in run(capsys, *BOTH)[0]
+
+
+def test_a_label_map_tells_of_what_is_asked_now(capsys: Capture) -> None:
+    """Rows of which one was taken away: the map no longer tells of it, and is made once, not again and again."""
+
+    def asked(*rows: tuple[str, str]) -> set[int]:
+        lines = [json.dumps({"image": image, "prompt": prompt}) for image, prompt in rows]
+        Path("rows.jsonl").write_text("\n".join(lines))
+        run(capsys, "--prompts-from", "rows.jsonl", "--images", "in", "--format", "labelmap,yolo")
+        return set(np.unique(np.asarray(Image.open("ldznet-out/labelmap/ring.png"))).tolist())
+
+    both = [("ring.png", "red"), ("ring.png", "white"), ("deep/half.png", "white")]
+    assert asked(*both) == {1, 2}
+    fewer = [("deep/half.png", "red"), ("ring.png", "white")]
+    assert asked(*fewer, ("deep/half.png", "white")) in ({0, 2}, {0, 1})
+    yolo = Path("ldznet-out/yolo/labels/ring.txt").read_text()
+    assert len({line.split()[0] for line in yolo.splitlines()}) == 1
+    before = Path("ldznet-out/labelmap/ring.png").stat().st_mtime_ns
+    asked(*fewer, ("deep/half.png", "white"))
+    assert Path("ldznet-out/labelmap/ring.png").stat().st_mtime_ns == before
+    records = [json.loads(line) for line in Path("ldznet-out/records.jsonl").read_text().splitlines()]
+    assert ("ring.png", "red") not in [(r["image"]["name"], r["label"]) for r in records]

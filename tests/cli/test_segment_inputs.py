@@ -85,7 +85,7 @@ def test_lists_that_are_none(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
     feed(monkeypatch, b"in/a.png\nin/gone.png\n")
     assert "in/gone.png does not exist" in fails(capsys, 2, "-", *red)
     assert "find … -print0" in fails(capsys, 2, "in", *red, "-0")
-    assert "no image found in in" in fails(capsys, 4, "in", *red, "--exclude", "*")
+    assert "--exclude leaves out all 4 images of in" in fails(capsys, 4, "in", *red, "--exclude", "*")
 
 
 def test_rows_give_each_image_its_own(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

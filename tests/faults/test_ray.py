@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ldznet_cli.cli import main
 from ldznet_cli.errors import CacheError, EngineError
@@ -17,6 +18,7 @@ from ldznet_cli.ldm import FrozenLDM
 from ldznet_cli.ray_engine import RayEngine
 from tests.faults.jobs import loading, squaring
 from tests.faults.scene import until, world_of
+from tests.tiny_net import tiny_net
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
@@ -46,7 +48,7 @@ def test_a_cluster_of_our_own() -> None:
         engine = RayEngine(workers=2, chunk=2)
         found = list(engine.run(squaring, range(12)))
         assert [square for square, _ in found] == [item * item for item in range(12)]
-        results, processes = engine.run(squaring, range(100_000)), set()
+        results, processes = engine.run(squaring, range(100, 100_000)), set()
         while len(processes) < 2:  # the second one may be slow to start; StopIteration where it never comes
             processes.add(next(results)[1])
         results.close()
@@ -104,3 +106,35 @@ def test_workers_and_nodes_that_die(
     )
     Store(cache).sweep()  # what the dead left half written
     assert files(cache) == files(tmp_path / "alone")
+
+
+def test_masks_by_workers(
+    ldm: FrozenLDM,
+    tmp_path: Path,
+    files: Callable[[Path], dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The same records, files and exit code; an image that is damaged is left out; mended, it alone is made."""
+    world_of(ldm, tmp_path / "images", 4)
+    tiny_net(tmp_path / "net", ldm.folder)
+    whole, damaged = (tmp_path / "images" / "0002.png").read_bytes(), tmp_path / "images" / "0002.png"
+    damaged.write_bytes(whole[:60])
+    asked = ["segment", "../images", "--prompt", "lamp", "--prompt", "red tree", "--model", "../net", "--ldm"]
+    asked += [os.path.relpath(ldm.folder, tmp_path / "here"), "--no-overlay", "--device", "cpu"]
+    engines = {"here": [], "there": ["--engine", "ray", "--workers", "2"]}
+    before, found = torch.get_num_threads(), {}
+    torch.set_num_threads(1)
+    for name, engine in engines.items():
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert main([*asked, *engine]) == 3
+        first = capsys.readouterr()
+        assert "1 of 4 images failed" in first.err
+        found[name] = first.out, files(tmp_path / name)
+    torch.set_num_threads(before)
+    assert found["here"] == found["there"]
+    assert not ray.is_initialized()
+    damaged.write_bytes(whole)
+    assert main([*asked, *engines["there"]]) == 0
+    assert "6 of them there already" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ from ldznet_cli.features import (
     cache_features,
     plan_cache,
 )
-from ldznet_cli.features.key import digest
+from ldznet_cli.features.key import Key, digest
+from ldznet_cli.features.objects import CachedObject
 from ldznet_cli.ldm import FrozenLDM
 from ldznet_cli.samples.images import ImageRef, sha256_of
 from tests.features.conftest import PHRASES, World, draw_image
@@ -226,6 +228,24 @@ def test_z_only_runs_no_unet_and_its_z_serves_features_later(
         for name in ("cache", "at once")
     )
     assert all(torch.equal(resumed[0].blocks[i], at_once[0].blocks[i]) for i in world.ldm.blocks)
+
+
+def test_text_states_that_are_there_are_fetched_ahead(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the readers, as images are: far away each one takes a while, and the model would stand still."""
+    world.fill(tmp_path / "cache", world.settings(z_only=True))
+    read, readers = Store.read, []
+
+    def telling(store: Store, key: Key) -> CachedObject:
+        if key["kind"] == "text":
+            readers.append(threading.current_thread() is not threading.main_thread())
+        return read(store, key)
+
+    monkeypatch.setattr(Store, "read", telling)
+    world.fill(tmp_path / "cache")
+    assert readers
+    assert all(readers)
 
 
 def test_an_unreadable_image_fails_alone(world: World, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from ldznet_cli.errors import CacheError, LdznetError, ModelError
 from ldznet_cli.features.census import Census, describe
@@ -20,12 +21,16 @@ from ldznet_cli.features.key import FeatureSettings, Key
 from ldznet_cli.features.manifest import Manifest
 from ldznet_cli.features.store import Store
 from ldznet_cli.features.verify import verify
+from ldznet_cli.inference import ClipSegPredictor
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
 from ldznet_cli.ldm.description import describe as describe_ldm
 from ldznet_cli.ldm.digests import LdmDigests
 from ldznet_cli.nets import digest_of, load_net, read_info
 from ldznet_cli.samples.geometry import Geometry
+from ldznet_cli.training import checkpoint
+from ldznet_cli.training.ema import Ema
 from tests.fuzz.damage import changed_often, damaged
+from tests.tiny_clipseg import tiny_clipseg
 from tests.tiny_net import tiny_net
 
 
@@ -87,6 +92,53 @@ def test_latent_diffusion_models(tiny_ldm: Path, tmp_path: Path) -> None:
         found[outcome(use)] += 1
         found[outcome(lambda: describe_ldm(spoilt))] += 1
     assert found["ModelError"] > 5
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_clipsegs(tmp_path: Path) -> None:
+    """A folder that is read answers, with probabilities."""
+    whole, spoilt = tiny_clipseg(tmp_path / "whole"), tmp_path / "spoilt"
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    image = Image.new("RGB", (40, 30), "red")
+
+    def use() -> None:
+        predictor = ClipSegPredictor(spoilt)
+        predictor.check(["a lamp"])
+        (found,) = predictor.predict(image, "0" * 64, ["a lamp"])
+        assert ((found.prob >= 0) & (found.prob <= 1)).all()
+
+    found: Counter[str] = Counter()
+    for seed in range(12 * len(files)):
+        shutil.copytree(whole, spoilt, dirs_exist_ok=True)
+        spoil(spoilt / files[seed % len(files)], random.Random(seed))
+        found[outcome(use)] += 1
+    assert found["fine"] > 3
+    assert found["ModelError"] + found["WeightsUnavailable"] > 5
+
+
+def test_checkpoints_of_a_training(tmp_path: Path) -> None:
+    """One that is read goes on: where it stands is a whole number, and its figures are figures."""
+    net = torch.nn.Linear(3, 2)
+    ema, optimizer = Ema(net, 0.9), torch.optim.AdamW(net.parameters())
+    net(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    point = {"step": 3, "loss": 0.5}
+    progress = checkpoint.Progress(3, 1.5, [point], [0.5], [{"step": 3, "miou": 0.25, "threshold": 0.5}], {})
+    whole, spoilt = checkpoint.save(tmp_path, net, ema, optimizer, progress), tmp_path / "spoilt"
+    files = sorted(path.name for path in whole.iterdir())
+
+    def use() -> None:
+        read = checkpoint.load(spoilt, net, ema, optimizer)
+        assert read.step >= 0
+        assert all(isinstance(value, float | int) for value in (read.seconds, *read.losses, *read.history))
+
+    found: Counter[str] = Counter()
+    for seed in range(300):
+        shutil.copytree(whole, spoilt, dirs_exist_ok=True)
+        rng = random.Random(seed)
+        spoil(spoilt / rng.choice((*files, "state.json")), rng)
+        found[outcome(use)] += 1
+    assert found["ModelError"] > 100
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ldznet_cli.cli import main
 from ldznet_cli.errors import ImageError
-from ldznet_cli.inference.ledger import read_records
+from ldznet_cli.inference.record_file import read_records
 from ldznet_cli.samples.images import image_size, read_image
 from ldznet_cli.samples.mask_png import read_mask, read_prob
 from tests.fuzz.damage import PICTURES, damaged, picture, resized
@@ -138,7 +138,7 @@ def test_a_folder_of_damaged_files_through_the_command(
     assert main([*command, "--out", "out", "--format", "mask,prob,overlay,cutout,coco"]) == 3
     shown = capfd.readouterr()
     assert "Traceback" not in shown.err
-    records = read_records(Path("out/records.jsonl"))
+    records = list(read_records(Path("out/records.jsonl")))
     assert len(records) == len(shown.out.splitlines()) == 36
     failed = {record.image.name for record in records if record.error is not None}
     assert 0 < len(failed) < 24

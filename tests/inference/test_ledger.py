@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from PIL import Image
 from ldznet_cli.errors import DiskFull
 from ldznet_cli.inference import Ledger, OutputPlan, Prompt
 from ldznet_cli.inference.answering import Finish, answered
-from ldznet_cli.inference.ledger import _append, digest_of_settings, read_records
+from ldznet_cli.inference.ledger import digest_of_settings
+from ldznet_cli.inference.record_file import RecordFile, _append, read_records
 from ldznet_cli.samples.listing import ImageRef
-from ldznet_cli.samples.record import Record, RecordImage
+from ldznet_cli.samples.record import Instance, Record, RecordImage, to_json
 
 SHA = "a" * 64
 SETTINGS = {"threshold": 0.5}
@@ -75,7 +77,7 @@ def test_results_of_other_settings_leave_the_records(plan: OutputPlan) -> None:
     other = Ledger(plan, {"threshold": 0.6})
     assert other.left_out == 1
     assert other.find(IMAGE, LAMP, SHA) is None
-    assert read_records(plan.out / "records.jsonl") == []
+    assert list(read_records(plan.out / "records.jsonl")) == []
     assert plan.paths("a.png", LAMP).whole()
 
 
@@ -97,11 +99,11 @@ def test_closing_puts_records_into_the_plan_s_order_and_lists_failures(plan: Out
     other, second = done(ledger, "z.png"), done(ledger, "b.png")
     first = done(ledger, "a.png", error="damaged")
     ledger.close([("a.png", "lamp"), ("b.png", "lamp"), ("never.png", "lamp")])
-    assert read_records(plan.out / "records.jsonl") == [first, second, other]
-    assert read_records(plan.out / "failed.jsonl") == [first]
+    assert list(read_records(plan.out / "records.jsonl")) == [first, second, other]
+    assert list(read_records(plan.out / "failed.jsonl")) == [first]
     repaired = done(ledger, "a.png")
     ledger.close([("a.png", "lamp"), ("b.png", "lamp")])
-    assert read_records(plan.out / "records.jsonl") == [repaired, second, other]
+    assert list(read_records(plan.out / "records.jsonl")) == [repaired, second, other]
     assert not (plan.out / "failed.jsonl").exists()
 
 
@@ -117,11 +119,10 @@ def test_a_line_that_the_disk_does_not_take_is_taken_back(plan: OutputPlan) -> N
         pytest.skip("there is no /dev/full, which is a full disk")
     plan.out.mkdir()
     (plan.out / "records.jsonl").symlink_to("/dev/full")
-    ledger = Ledger.__new__(Ledger)
-    ledger.plan, ledger._records = plan, {}
+    records = RecordFile(plan.out / "records.jsonl")
     with pytest.raises(DiskFull, match="no space left"):
-        ledger.add(Record(RecordImage("a", "a"), "lamp", "lamp"))
-    assert ledger._records == {}
+        records.append(Record(RecordImage("a", "a"), "lamp", "lamp"))
+    assert len(records) == 0
 
 
 def test_half_a_line_is_cut_off_again() -> None:
@@ -149,3 +150,39 @@ def test_half_a_line_is_cut_off_again() -> None:
 def test_settings_are_one_whatever_their_order() -> None:
     assert digest_of_settings({"a": 1, "b": [2]}) == digest_of_settings({"b": [2], "a": 1})
     assert digest_of_settings({"a": 1}) != digest_of_settings({"a": 2})
+
+
+def test_memory_does_not_grow_with_what_records_say(plan: OutputPlan) -> None:
+    """Of a record there is its place alone: some 150 bytes, whatever it tells of."""
+    many = 3000
+    path = plan.out / "records.jsonl"
+    path.parent.mkdir()
+    digest = digest_of_settings(SETTINGS)
+    instances = tuple(Instance((n, n, 4, 4), 16, 0.5) for n in range(40))
+    with path.open("w") as file:
+        for number in range(many):
+            image = RecordImage(f"in/{number}.png", f"{number}.png", SHA, 4, 4)
+            file.write(to_json(Record(image, "lamp", "lamp", settings=digest, instances=instances)) + "\n")
+    size = path.stat().st_size
+    tracemalloc.start()
+    ledger = Ledger(plan, SETTINGS)
+    ledger.close((f"{number}.png", "lamp") for number in reversed(range(many)))
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 300 * many < size / 5
+    assert peak < 600 * many
+    first = next(read_records(path))
+    assert first.image.name == f"{many - 1}.png"
+    assert first.instances == instances
+    assert [record.image.name for record in ledger.recorded(lambda: [("7.png", "lamp")])] == ["7.png"]
+
+
+def test_of_a_record_that_is_made_again_the_new_one_counts(plan: OutputPlan) -> None:
+    ledger = Ledger(plan, SETTINGS)
+    done(ledger, score=0.1)
+    newer = done(ledger, score=0.2)
+    assert ledger.find(IMAGE, LAMP, SHA) == newer
+    assert Ledger(plan, SETTINGS).find(IMAGE, LAMP, SHA) == newer
+    assert list(ledger.recorded(lambda: [("a.png", "lamp")])) == [newer]
+    ledger.close([("a.png", "lamp")])
+    assert list(read_records(plan.out / "records.jsonl")) == [newer]

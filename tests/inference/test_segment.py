@@ -23,7 +23,7 @@ from ldznet_cli.inference import (
     prompts_of,
     segment,
 )
-from ldznet_cli.inference.ledger import read_records
+from ldznet_cli.inference.record_file import read_records
 from ldznet_cli.samples.listing import list_images
 from ldznet_cli.samples.masks import decode_rle, read_mask, read_prob
 from ldznet_cli.samples.record import Record, schema, to_json
@@ -101,7 +101,7 @@ def test_the_same_command_writes_the_same_bytes(pictures: Path, tmp_path: Path, 
 
 def test_the_records_on_disk_are_those_that_were_told(pictures: Path, tmp_path: Path) -> None:
     records = run(pictures, tmp_path / "out")
-    assert read_records(tmp_path / "out" / "records.jsonl") == records
+    assert list(read_records(tmp_path / "out" / "records.jsonl")) == records
     manifest = json.loads((tmp_path / "out" / "run.json").read_text())
     assert (manifest["images"], manifest["masks"], manifest["failed"]) == (3, 6, 0)
     assert manifest["settings_digest"] == records[0].settings
@@ -124,7 +124,7 @@ def test_other_settings_make_it_anew(pictures: Path, tmp_path: Path) -> None:
     second = run(pictures, tmp_path / "out", stricter)
     assert len(stricter.asked) == 3
     assert {r.settings for r in first}.isdisjoint({r.settings for r in second})
-    assert read_records(tmp_path / "out" / "records.jsonl") == second
+    assert list(read_records(tmp_path / "out" / "records.jsonl")) == second
 
 
 def test_overwrite_makes_it_anew(pictures: Path, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_overwrite_makes_it_anew(pictures: Path, tmp_path: Path) -> None:
 def test_further_prompts_join_those_that_are_there(pictures: Path, tmp_path: Path) -> None:
     first = run(pictures, tmp_path / "out", prompts=prompts_of(["red"]))
     more = run(pictures, tmp_path / "out", prompts=prompts_of(["blue"]))
-    assert read_records(tmp_path / "out" / "records.jsonl") == more + first
+    assert list(read_records(tmp_path / "out" / "records.jsonl")) == more + first
 
 
 def test_one_bad_image_does_not_stop_the_others(pictures: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_one_bad_image_does_not_stop_the_others(pictures: Path, tmp_path: Path) 
     assert [(r.image.name, r.label) for r in bad] == [("b.jpg", "red"), ("b.jpg", "sky")]
     assert all("damaged or truncated" in str(record.error) for record in bad)
     assert len(records) == 6
-    assert read_records(tmp_path / "out" / "failed.jsonl") == bad
+    assert list(read_records(tmp_path / "out" / "failed.jsonl")) == bad
     for record in bad:
         jsonschema.Draft202012Validator(schema()).validate(json.loads(to_json(record)))
     assert json.loads((tmp_path / "out" / "run.json").read_text())["failed"] == 2
@@ -183,7 +183,7 @@ def test_a_reader_that_goes_away_leaves_whole_things(pictures: Path, tmp_path: P
     records = segment(tasks_in(pictures), predictor, open_ledger(predictor, OutputPlan(out)))
     first = next(records)
     records.close()
-    assert read_records(out / "records.jsonl")[0] == first
+    assert next(read_records(out / "records.jsonl")) == first
     assert all(path.stat().st_size for path in out.rglob("*.*"))
     assert not list(out.rglob("*.part"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,27 @@ def test_large_tensors_go_from_memory_one_by_one(tmp_path: Path, monkeypatch: py
 
 def maps(path: Path) -> int:
     return sum(line.endswith(str(path)) for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+@needs_packing
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what a process holds")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packing_leaves_nothing_beside_the_packed_weights(tmp_path: Path, dtype: torch.dtype) -> None:
+    """32 layers of a megabyte and more in a row, as in a file: what is held afterwards is one copy."""
+    side, count = 512, 32
+    names = {f"{n}.weight": torch.zeros(side, side) for n in range(count)}
+    save_file(names, tmp_path / "net.safetensors")
+    with torch.device("meta"):
+        net = nn.Sequential(*(nn.Linear(side, side, bias=False) for _ in range(count)))
+    del names
+    net.load_state_dict(read_tensors(tmp_path / "net.safetensors"), assign=True)
+    before, held = anonymous(), count * side * side * dtype.itemsize
+    place(net.requires_grad_(False), CPU, dtype)
+    assert anonymous() - before < 1.2 * held
+
+
+def anonymous() -> int:
+    """Bytes that this process holds and that are in no file."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [line] = (line for line in lines if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024

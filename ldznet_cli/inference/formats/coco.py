@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ldznet_cli.samples.atomic import open_atomically, write_atomically
 from ldznet_cli.samples.record import Record
 
 Id = int | str
@@ -24,24 +26,28 @@ class CocoResults:
     name: str = "coco"
     files: tuple[str, ...] = ("coco.json", "coco.index.json")
 
-    def encode(self, records: Sequence[Record]) -> Mapping[str, bytes]:
+    def write(self, out: Path, records: Iterable[Record]) -> None:
         """An empty mask has its entry too: it was looked for and is not there. Images that failed have none."""
-        known = {record.image.name: record.image for record in records if record.image.width is not None}
+        sizes: dict[str, tuple[int, int]] = {}
+        with open_atomically(out / self.files[0]) as file:
+            between = b"["
+            for record in records:
+                if record.image.width is not None and record.image.height is not None:
+                    sizes[record.image.name] = (record.image.width, record.image.height)
+                if record.error is None:
+                    file.write(between + json.dumps(self._result(record), sort_keys=True).encode())
+                    between = b",\n"
+            file.write(b"]\n" if between != b"[" else b"[]\n")
         index = {
             "images": [
-                {"id": key, "file_name": name, "width": known[name].width, "height": known[name].height}
+                {"id": key, "file_name": name, "width": sizes[name][0], "height": sizes[name][1]}
                 for name, key in self.images.items()
-                if name in known
+                if name in sizes
             ],
             "categories": [{"id": key, "name": label} for label, key in self.categories.items()],
             "annotations": [],
         }
-        results = [self._result(record) for record in records if record.error is None]
-        lines = ",\n".join(json.dumps(result, sort_keys=True) for result in results)
-        return {
-            "coco.json": f"[{lines}]\n".encode(),
-            "coco.index.json": (json.dumps(index, sort_keys=True) + "\n").encode(),
-        }
+        write_atomically(out / self.files[1], (json.dumps(index, sort_keys=True) + "\n").encode())
 
     def _result(self, record: Record) -> dict[str, Any]:
         return {

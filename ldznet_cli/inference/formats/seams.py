@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -103,6 +103,9 @@ class RunFormat(Protocol):
         """Their paths below OUT."""
         ...
 
-    def encode(self, records: Sequence[Record]) -> Mapping[str, bytes]:
-        """Their content, by path."""
+    def write(self, out: Path, records: Iterable[Record]) -> None:
+        """Write them, each whole or not at all. `records` may be too many for the memory, and be gone through twice.
+
+        Raises DiskFull, LdznetError.
+        """
         ...

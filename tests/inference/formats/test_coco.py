@@ -34,10 +34,8 @@ def test_pycocotools_opens_them(tmp_path: Path) -> None:
         record("b.png", "lamp", ~MASK),
         record("c.png", "lamp", None),
     ]
-    files = made.encode(records)
-    assert tuple(files) == made.files
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
+    made.write(tmp_path, records)
+    assert {path.name for path in tmp_path.iterdir()} == set(made.files)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(tmp_path / "coco.index.json"))
         found = truth.loadRes(str(tmp_path / "coco.json"))
@@ -48,10 +46,10 @@ def test_pycocotools_opens_them(tmp_path: Path) -> None:
     assert np.array_equal(found.annToMask(other), ~MASK)
     assert (lamp["bbox"], lamp["score"], lamp["image_id"], lamp["category_id"]) == ([1, 2, 7, 3], 0.5, 7, 3)
     assert (tree["area"], found.annToMask(tree).sum()) == (0, 0)
-    assert isinstance(json.loads(files["coco.json"])[0]["segmentation"]["counts"], str)
+    assert isinstance(json.loads((tmp_path / "coco.json").read_text())[0]["segmentation"]["counts"], str)
 
 
-def test_no_records_are_an_empty_list() -> None:
-    files = CocoResults({"a.png": 1}, {"lamp": 1}).encode([])
-    assert json.loads(files["coco.json"]) == []
-    assert json.loads(files["coco.index.json"])["images"] == []
+def test_no_records_are_an_empty_list(tmp_path: Path) -> None:
+    CocoResults({"a.png": 1}, {"lamp": 1}).write(tmp_path, [])
+    assert json.loads((tmp_path / "coco.json").read_text()) == []
+    assert json.loads((tmp_path / "coco.index.json").read_text())["images"] == []

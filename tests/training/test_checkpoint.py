@@ -1,0 +1,46 @@
+"""What is said when a checkpoint cannot be written: only a full disk is called one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ldznet_cli.errors import DiskFull, LdznetError
+from ldznet_cli.training import checkpoint
+from ldznet_cli.training.checkpoint import Progress
+from ldznet_cli.training.ema import Ema
+
+
+@pytest.mark.parametrize(
+    ("fault", "full"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (OSError(errno.EROFS, "Read-only file system"), False),
+        (checkpoint.SafetensorError("I/O error: No space left on device (os error 28)"), True),
+        (checkpoint.SafetensorError("I/O error: Input/output error (os error 5)"), False),
+    ],
+)
+def test_a_fault_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, full: bool
+) -> None:
+    net = nn.Linear(2, 2)
+    optimizer, ema = torch.optim.AdamW(net.parameters()), Ema(net, 0.9)
+    before = checkpoint.save(tmp_path, net, ema, optimizer, Progress(1))
+
+    def fails(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(LdznetError, match="step-00000002.* the same command again") as told:
+        checkpoint.save(tmp_path, net, ema, optimizer, Progress(2))
+    assert isinstance(told.value, DiskFull) == full
+    assert ("no space left" in str(told.value)) == full
+    assert "\n" not in str(told.value)
+    assert [checkpoint.latest(tmp_path), *(tmp_path / "checkpoints").iterdir()] == [before, before]
