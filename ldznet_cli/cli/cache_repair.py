@@ -71,14 +71,15 @@ def _remake(
             f"{run} differs in {field}: --ldm has {expected}, it was made with {found}; name its own --ldm"
         )
         return
-    lost = [sha256 for sha256 in work.images if sha256 not in known]
+    images = work.run.manifest.refs(known)
+    lost = [sha256 for sha256 in work.images if sha256 not in images]
     if lost:
         console.warn(f"{run}: {len(lost)} images are not below --images, the first has the SHA-256 {lost[0]}")
     if differs := unlike(work, ldm):
         console.warn(
             f"{run} was made with {differs}: what is made anew agrees with it to 1e-5, not to the last bit"
         )
-    for error in remake(work, ldm, census.store, known):
+    for error in remake(work, ldm, census.store, images):
         shown.advance()
         if error is not None:
             console.warn(error)

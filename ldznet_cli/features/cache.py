@@ -97,5 +97,10 @@ class _Run:
             return None
         versions = {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}}
         about = {"arithmetic": dict(self.made), "versions": versions}
-        made = Manifest(self.plan.settings, self.plan.draws, items, about, self.plan.views)
+        seen = {
+            sha256: kept
+            for sha256, views in self.plan.seen.items()
+            if (kept := [view for view in views if view.identity(sha256) in items])
+        }
+        made = Manifest(self.plan.settings, self.plan.draws, items, about, self.plan.views, seen)
         return made.write(place)

@@ -7,6 +7,7 @@ A manifest holds no name, path or time, so that the same work gives the same fil
     draws         how many draws each phrase has: 0 … draws - 1
     items         for each image, by the SHA-256 of its bytes, and for each view of one, by its identity: its phrases
     views         how views were drawn (samples/view.py: ViewPolicy); not there where images were cached whole alone
+    seen          beside `views`: for each image, by its SHA-256, its views, as [x, y, side, mirrored], [mirrored] if whole
     arithmetic    batch, threads and processor of the run that wrote the manifest
     versions      of this package and of what computes
 
@@ -30,7 +31,7 @@ from ldznet_cli.ldm.digests import LdmDigests
 from ldznet_cli.ldm.noise import DrawPolicy
 from ldznet_cli.samples.geometry import Geometry
 from ldznet_cli.samples.listing import ImageRef
-from ldznet_cli.samples.view import ViewPolicy
+from ldznet_cli.samples.view import View, ViewPolicy
 
 FORMAT = "ldznet.cache/1"
 FOLDER = "manifests"
@@ -46,6 +47,7 @@ class Manifest:
     items: Mapping[str, Sequence[str]]
     about: Mapping[str, Any] = field(default_factory=dict)
     views: ViewPolicy | None = None
+    seen: Mapping[str, Sequence[View]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -81,9 +83,19 @@ class Manifest:
                 if self.settings.blocks:
                     yield self.settings.features_key(sha256, request.prompt, request.draw)
 
+    def refs(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
+        """These images, by their SHA-256, and the run's views of them by identity: what `items` are about."""
+        views = {
+            view.identity(sha256): replace(image, view=view)
+            for sha256, image in images.items()
+            for view in self.seen.get(sha256, ())
+        }
+        return {**images, **views}
+
     def _asked(self) -> dict[str, Any]:
         items = {image: list(phrases) for image, phrases in self.items.items()}
-        views = {"views": asdict(self.views)} if self.views else {}
+        seen = {image: [[*view.box, int(view.flip)] for view in views] for image, views in self.seen.items()}
+        views = {"views": asdict(self.views), "seen": seen} if self.views else {}
         return {"settings": to_json(self.settings), "draws": self.draws, "items": items, **views}
 
 
@@ -125,11 +137,18 @@ def read_manifests(cache: Path | str | Place) -> list[Manifest]:
 def joined(manifest: Manifest, others: Iterable[Manifest]) -> Manifest:
     """A run together with all that were made with its settings, draws and views, such as the other shards."""
     items: dict[str, set[str]] = {}
+    seen: dict[str, set[View]] = {}
     for other in others:
         if (other.settings, other.draws, other.views) == (manifest.settings, manifest.draws, manifest.views):
             for image, phrases in other.items.items():
                 items.setdefault(image, set()).update(phrases)
-    return replace(manifest, items={image: sorted(phrases) for image, phrases in sorted(items.items())})
+            for image, views in other.seen.items():
+                seen.setdefault(image, set()).update(views)
+    return replace(
+        manifest,
+        items={image: sorted(phrases) for image, phrases in sorted(items.items())},
+        seen={image: sorted(views) for image, views in sorted(seen.items())},
+    )
 
 
 def read_manifest(place: Place, file: str) -> Manifest:
@@ -140,7 +159,11 @@ def read_manifest(place: Place, file: str) -> Manifest:
             raise ValueError(f"it is a {value['format']}, not a {FORMAT}")
         about = {name: value[name] for name in _ABOUT if name in value}
         views = ViewPolicy(**value["views"]) if "views" in value else None
-        found = Manifest(from_json(value["settings"]), value["draws"], value["items"], about, views)
+        seen = {
+            image: [View(tuple(box), bool(flip)) for *box, flip in own]
+            for image, own in value.get("seen", {}).items()
+        }
+        found = Manifest(from_json(value["settings"]), value["draws"], value["items"], about, views, seen)
         if found.file != file:
             raise ValueError("it has changed since it was written")
     except (UsageError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ldznet_cli.errors import DiskFull, ImageError
@@ -18,8 +18,8 @@ from ldznet_cli.features.source import FeatureItem
 from ldznet_cli.features.store import Store
 from ldznet_cli.features.unit import Unit, unit_of
 from ldznet_cli.ldm.frozen import FrozenLDM
-from ldznet_cli.samples.images import ImageRef, identity_of, image_size
-from ldznet_cli.samples.view import ViewPolicy
+from ldznet_cli.samples.images import ImageRef, image_size, sha256_of
+from ldznet_cli.samples.view import View, ViewPolicy
 
 _AHEAD = 64  # images
 _TOKENISED = 1_000  # prompts at a time
@@ -38,7 +38,7 @@ class Plan:
     """`todo` are the units of which something is missing, `prompts` those whose text states are; `counts` by kind.
 
     `items` is what the manifest will list: for each image, by the SHA-256 of its bytes, its phrases. `free_bytes` is
-    None where nobody says how much room there is.
+    None where nobody says how much room there is. `seen` are the views among them, by their image's SHA-256.
     """
 
     settings: FeatureSettings
@@ -51,6 +51,7 @@ class Plan:
     free_bytes: int | None
     shard: Shard = WHOLE
     views: ViewPolicy | None = None
+    seen: Mapping[str, tuple[View, ...]] = field(default_factory=dict)
 
     @property
     def missing(self) -> int:
@@ -109,7 +110,7 @@ def plan_cache(
     drawn that are views, for the manifest. Raises PromptError for an empty or too long phrase;
     an unreadable image is a Failure of the plan.
     """
-    phrases, refs, grids, failures = _by_content(requests, ldm, settings, shard)
+    phrases, refs, grids, seen, failures = _by_content(requests, ldm, settings, shard)
     ledger = Ledger(settings, ldm, store)
     units = []
     for sha256, image in refs.items():
@@ -120,10 +121,16 @@ def plan_cache(
     prompts = tuple(ledger.missing_prompts)
     _require_short(ldm, prompts)
     counts, free = ledger.counts, store.free_bytes()
-    return Plan(settings, draws, listed, todo, prompts, counts, tuple(failures), free, shard, views)
+    return Plan(settings, draws, listed, todo, prompts, counts, tuple(failures), free, shard, views, seen)
 
 
-Contents = tuple[dict[str, list[str]], dict[str, ImageRef], dict[str, tuple[int, int]], list[Failure]]
+Contents = tuple[
+    dict[str, list[str]],
+    dict[str, ImageRef],
+    dict[str, tuple[int, int]],
+    dict[str, tuple[View, ...]],
+    list[Failure],
+]
 
 
 def _by_content(
@@ -132,10 +139,11 @@ def _by_content(
     settings: FeatureSettings,
     shard: Shard,
 ) -> Contents:
-    """By SHA-256: phrases, the first image of that content, its latent grid; and what cannot be read."""
+    """By identity: phrases, the first image of that content, its latent grid; by SHA-256: views; what cannot be read."""
     phrases: dict[str, list[str]] = {}
     refs: dict[str, ImageRef] = {}
     grids: dict[str, tuple[int, int]] = {}
+    seen: dict[str, set[View]] = {}
     failures = []
     asked: dict[ImageRef, list[str]] = {}
     for image, more in requests:
@@ -143,22 +151,27 @@ def _by_content(
     with ThreadPoolExecutor(READERS) as readers:
         for image, finding in zip(asked, loading_ahead(readers, _identify, asked, _AHEAD), strict=True):
             sha256, size = finding.result()
-            if not shard.holds(sha256):
+            identity = image.view.identity(sha256)
+            if not shard.holds(identity):
                 continue
             if isinstance(size, Failure):
                 failures.append(size)
                 continue
-            refs.setdefault(sha256, image)
-            grids.setdefault(sha256, grid_of(ldm, settings.geometry, *size))
-            phrases.setdefault(sha256, []).extend(asked[image])
-    return phrases, refs, grids, failures
+            refs.setdefault(identity, image)
+            grids.setdefault(identity, grid_of(ldm, settings.geometry, *size))
+            phrases.setdefault(identity, []).extend(asked[image])
+            if identity != sha256:
+                seen.setdefault(sha256, set()).add(image.view)
+    ordered = {sha256: tuple(sorted(views)) for sha256, views in sorted(seen.items())}
+    return phrases, refs, grids, ordered, failures
 
 
 def _identify(image: ImageRef) -> tuple[str, tuple[int, int] | Failure]:
-    """(SHA-256, (width, height) or why it has none); the SHA-256 of a file that is not there is its path's."""
+    """(the file's SHA-256, the view's (width, height) or why it has none); that of a file that is not there is its
+    path's."""
     sha256 = hashlib.sha256(str(image.path).encode()).hexdigest()
     try:
-        sha256 = identity_of(image)
+        sha256 = sha256_of(image.path)
         return sha256, image.view.size(*image_size(image.path))
     except ImageError as error:
         return sha256, Failure(image, str(error))

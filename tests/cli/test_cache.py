@@ -14,6 +14,7 @@ import pytest
 
 from ldznet_cli.cli import main
 from ldznet_cli.features import Store
+from ldznet_cli.features.manifest import read_manifests
 from ldznet_cli.features.place import place_of
 from tests.training.world import squares
 
@@ -100,6 +101,19 @@ def test_a_damaged_object_is_found_refused_and_mended(
     assert contents(cache) == contents(data.cache)
     assert run("cache", "verify", cache)[0] == 0
     assert run(*train, "--out", "run")[0] == 0
+
+
+@pytest.mark.usefixtures("cache")
+def test_views_of_images_are_mended_too(data: Data, tiny_ldm: Path, run: Run) -> None:
+    assert fill(data.gt, tiny_ldm, "views", "--views", "2", "--crop", "0.6", "--flip") == 0
+    whole, store = contents(Path("views")), Store(Path("views"))
+    [manifest] = read_manifests("views")
+    assert len(manifest.items) > len(manifest.seen) == 6
+    for name in list(store.names()):
+        store.path_of(name).write_bytes(b"")
+    repair = ["cache", "verify", "views", "--repair", "--ldm", tiny_ldm, "--images", data.images]
+    assert run(*repair)[:2] == (0, "")
+    assert contents(Path("views")) == whole
 
 
 def test_verify_tells_programs(cache: Path, data: Data, tiny_ldm: Path, run: Run) -> None:

@@ -81,7 +81,7 @@ def test_unets_of_another_kind(change: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"fusion": "concat"}, {"blocks": [5]}, {"head_width": 0}, {"stem": [8, 8, 8]}, {"positions": "none"}],
+    [{"fusion": "concat"}, {"blocks": [5]}, {"head_width": 0}, {"stem": [8, 8, 8]}, {"positions": "rows"}],
 )
 def test_what_does_not_go_together(change: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="net configuration"):

@@ -47,3 +47,15 @@ def test_when_positions_are_resized() -> None:
     assert not torch.allclose(count(same_number), grid(same_number))
     assert torch.equal(count(other), grid(other))
     assert torch.equal(grid._positions_for((5, 3))[:, 0], grid.positional_embedding[:, 0])
+
+
+@torch.no_grad()
+def test_without_positions_nothing_tells_where_a_token_is() -> None:
+    """Positions in another order come out in that order; with the embedding they do not."""
+    x, order = torch.randn(1, 8, 4, 4), torch.randperm(16)
+    shuffled = x.flatten(2)[:, :, order].reshape(x.shape)
+    for positions, same in (("none", True), ("grid", False)):
+        pool = pool_of(positions)
+        assert torch.allclose(pool(x)[:, :, 1:][:, :, order], pool(shuffled)[:, :, 1:], atol=1e-5) is same
+    assert "positional_embedding" not in pool_of("none").state_dict()
+    assert "no positions" in repr(pool_of("none"))

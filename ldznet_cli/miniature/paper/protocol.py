@@ -27,7 +27,6 @@ def _training() -> TrainConfig:
         validate_every=250,
         checkpoint_every=100,
         validation_samples=400,
-        precision="bfloat16",
         workers=1,
     )
 
