@@ -7,7 +7,7 @@ A manifest holds no name, path or time, so that the same work gives the same fil
     draws         how many draws each phrase has: 0 … draws - 1
     items         for each image, by the SHA-256 of its bytes, and for each view of one, by its identity: its phrases
     views         how views were drawn (samples/view.py: ViewPolicy); not there where images were cached whole alone
-    seen          beside `views`: for each image, by its SHA-256, its views, as [x, y, side, mirrored], [mirrored] if whole
+    seen          beside `views`: for each image, by its SHA-256, its views: [x, y, side, mirrored]; [mirrored] of all
     arithmetic    batch, threads and processor of the run that wrote the manifest
     versions      of this package and of what computes
 

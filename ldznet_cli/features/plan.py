@@ -139,7 +139,7 @@ def _by_content(
     settings: FeatureSettings,
     shard: Shard,
 ) -> Contents:
-    """By identity: phrases, the first image of that content, its latent grid; by SHA-256: views; what cannot be read."""
+    """By identity: phrases, the first image of that content, its grid; by SHA-256: views; and what cannot be read."""
     phrases: dict[str, list[str]] = {}
     refs: dict[str, ImageRef] = {}
     grids: dict[str, tuple[int, int]] = {}
