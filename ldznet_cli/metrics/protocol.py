@@ -104,7 +104,8 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Number:
-    """One result. `value` is in [0, 1], None where it cannot be had (`note` says why).
+    """One result. `value` is in [0, 1], None where it cannot be had (`note` says why). (clipseg's `AP`, by Simpson's
+    rule, is above 1 at times, where samples are few.)
 
     `threshold` is the rule by which pixels became foreground: "0.3"; "own" (each prediction's own); "best" (the
     highest over all thresholds, chosen on the same data, found `at`); or what a curve runs over. `span` is the recall

@@ -134,7 +134,8 @@ class _Encoder:
 def _encoder(path: Path, size: tuple[int, int], rate: Fraction) -> Iterator[_Encoder]:
     av = pyav(str(path))
     try:
-        with open_atomically(path) as file, av.open(file, "w", format="mp4") as container:
+        exact = {"fflags": "+bitexact"}  # FFmpeg would write down the time and its own version
+        with open_atomically(path) as file, av.open(file, "w", format="mp4", options=exact) as container:
             encoder = _Encoder(path, av, container, size, rate)
             yield encoder
             encoder.end()
