@@ -27,7 +27,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rounds import Budget, OutOfTime, compare
+from rounds import Budget, compare, work_through
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "features.json"
@@ -398,34 +398,28 @@ def main() -> int:
 def measure(where: str, stages: list[str], setting: Setting, *, anew: bool) -> None:
     """The stages that are not whole yet, each into the results as soon as it is there."""
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    known, about, left = results.get(where, {}), machine(setting), []
+    known, about = results.get(where, {}), machine(setting)
     known = {stage: found for stage, found in known.items() if not (anew and stage in stages)}
-    for stage in stages:
-        former = known.get(stage, {})
-        former = former if former.get("machine") == about else {}
-        if whole(former, setting.rounds):
-            continue
-        left.append(stage)
-        if setting.budget.left() < 0:
-            continue
-        print(
-            f"{stage}: {STAGES[stage].__doc__} {setting.budget.left():.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
-        try:
-            found = STAGES[stage](replace(setting, known=known, former=former))
-        except OutOfTime:
-            continue
+
+    def former(stage: str) -> dict[str, Any]:
+        found = known.get(stage, {})
+        return found if found.get("machine") == about else {}
+
+    def run(stage: str) -> dict[str, Any]:
+        found = STAGES[stage](replace(setting, known=known, former=former(stage)))
         known[stage] = found | {"machine": about}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results | {where: known}, indent=1, sort_keys=True) + "\n", "utf-8")
-        if whole(found, setting.rounds):
-            left.pop()
-    if left:
-        print(
-            f"time is up: run the same command again (without --anew) for {', '.join(left)}", file=sys.stderr
-        )
+        return found
+
+    work_through(
+        stages,
+        setting.budget,
+        former=former,
+        whole=lambda found: whole(found or {}, setting.rounds),
+        run=run,
+        about=lambda stage: str(STAGES[stage].__doc__),
+    )
 
 
 def whole(found: dict[str, Any], rounds: int) -> bool:

@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rounds import Budget, OutOfTime, Run, compare
+from rounds import Budget, Run, compare, work_through
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, DOC = ROOT / "benchmarks" / "results" / "inference.json", ROOT / "docs" / "speed.md"
@@ -283,26 +283,24 @@ def measure(options: argparse.Namespace, stages: list[str]) -> None:
         known = {"machine": machine, "stages": {}}
     for stage in stages if options.anew else ():
         known["stages"].pop(stage, None)
-    left = [stage for stage in stages if not whole(known["stages"].get(stage), options.rounds)]
-    for stage in list(left):
-        if budget.left() < 0:
-            break
-        print(f"{stage}: {STAGES[stage].__doc__} {budget.left():.0f} s left", file=sys.stderr, flush=True)
-        try:
-            with torch.inference_mode():
-                found = STAGES[stage](replace(setting, former=known["stages"].get(stage)))
-        except OutOfTime:
-            continue
+
+    def run(stage: str) -> dict[str, Any]:
+        with torch.inference_mode():
+            found = STAGES[stage](replace(setting, former=known["stages"].get(stage)))
         gc.collect()
         known["stages"][stage] = found
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(known, indent=2) + "\n", "utf-8")
-        if whole(found, options.rounds):
-            left.remove(stage)
-    if left:
-        print(
-            f"time is up: run the same command again (without --anew) for {', '.join(left)}", file=sys.stderr
-        )
+        return found
+
+    work_through(
+        stages,
+        budget,
+        former=known["stages"].get,
+        whole=lambda found: whole(found, options.rounds),
+        run=run,
+        about=lambda stage: str(STAGES[stage].__doc__),
+    )
 
 
 def whole(found: dict[str, Any] | None, rounds: int) -> bool:

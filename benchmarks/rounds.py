@@ -65,6 +65,36 @@ def compare(
     return {"rounds": done, "load_average": round(os.getloadavg()[0], 2)} | summary(list(sides), times)
 
 
+Found = dict[str, Any]
+
+
+def work_through(
+    stages: Sequence[str],
+    budget: Budget,
+    *,
+    former: Callable[[str], Found | None],
+    whole: Callable[[Found | None], bool],
+    run: Callable[[str], Found],
+    about: Callable[[str], str],
+) -> None:
+    """Those of the stages that are not `whole` by what `former` knows of them. `run` makes one and keeps what it found;
+    `about` says what it is. Says which are left when the time is up."""
+    left = [stage for stage in stages if not whole(former(stage))]
+    for stage in list(left):
+        if budget.left() < 0:
+            break
+        print(f"{stage}: {about(stage)} {budget.left():.0f} s left", file=sys.stderr, flush=True)
+        try:
+            found = run(stage)
+        except OutOfTime:
+            continue
+        if whole(found):
+            left.remove(stage)
+    if left:
+        again = f"run the same command again (without --anew) for {', '.join(left)}"
+        print(f"time is up: {again}", file=sys.stderr)
+
+
 def _round(sides: dict[str, Run], turn: int, times: dict[str, Times], prepare: Callable[[], object]) -> None:
     """In turns one side and another in front."""
     for name in list(sides) if turn % 2 else list(sides)[::-1]:

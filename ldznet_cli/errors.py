@@ -19,6 +19,9 @@
 A message says what, where, what was expected and found, and what to do next. Only `ldznet_cli.cli` prints.
 """
 
+import errno
+import re
+
 LONGEST = 1000
 """Characters of a message: who quotes a file's value does not know how long it is."""
 
@@ -107,6 +110,15 @@ class CacheMismatch(CacheError):
 
 class ModelError(LdznetError):
     """A model folder (a net or an LDM) that does not fit what is asked of it."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def no_room(error: Exception) -> bool:
+    """Whether a disk, or the user's share of it, is full; safetensors tells the system's number in its text only."""
+    told = re.search(r"os error (\d+)", str(error))
+    return (int(told[1]) if told else getattr(error, "errno", None)) in _FULL
 
 
 class DiskFull(LdznetError):

@@ -55,14 +55,11 @@ def tasks_of(asked: Asked, out: Path) -> list[Task]:
     Raises UsageError and PromptError for what makes no sense, NothingToDo when there is no image or no phrase,
     AnnotationError.
     """
-    from ldznet_cli.inference.clips import Thinning, in_time, with_frames
+    from ldznet_cli.inference.clips import Thinning, in_time, reach_of, with_frames
 
     if asked.every > 1 and asked.fps is not None:
         raise UsageError("--every and --fps exclude each other: both say which frames are taken")
-    if asked.smooth % 2 == 0:
-        raise UsageError(
-            f"--smooth {asked.smooth}: expected an odd number of frames, so that one is in the middle"
-        )
+    reach_of(asked.smooth)  # before a video is looked through
     thinning = Thinning(asked.every, asked.rate)
     tasks = with_frames(_tasks(asked, out), thinning, _looked_through)
     return in_time(tasks, thinning) if asked.in_time else tasks

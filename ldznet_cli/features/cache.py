@@ -8,10 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from importlib.metadata import version
 from typing import Any
 
-from ldznet_cli import __version__
 from ldznet_cli.engines import Engine, LocalEngine, chunks
 from ldznet_cli.features import compute
 from ldznet_cli.features.events import CacheEvent, RunDone, TextDone, UnitDone, UnitFailed, write_failures
@@ -21,6 +19,7 @@ from ldznet_cli.features.plan import Failure, Plan
 from ldznet_cli.features.store import Store
 from ldznet_cli.features.unit import BATCH, Unit
 from ldznet_cli.ldm.frozen import FrozenLDM
+from ldznet_cli.machine.packages import versions_of
 
 _PROMPTS = 16
 """Prompts that are one task: writing them takes longer than computing them, so several are written at once."""
@@ -95,8 +94,7 @@ class _Run:
         items = {sha256: phrases for sha256, phrases in self.plan.items.items() if sha256 not in lost}
         if not items:
             return None
-        versions = {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}}
-        about = {"arithmetic": dict(self.made), "versions": versions}
+        about = {"arithmetic": dict(self.made), "versions": versions_of(*_PACKAGES)}
         seen = {
             sha256: kept
             for sha256, views in self.plan.seen.items()

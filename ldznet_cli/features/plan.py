@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ldznet_cli.errors import DiskFull, ImageError
@@ -148,33 +149,35 @@ def _by_content(
     asked: dict[ImageRef, list[str]] = {}
     for image, more in requests:
         asked.setdefault(image, []).extend(more)
+    files = dict.fromkeys(image.path for image in asked)  # of many views perhaps
     with ThreadPoolExecutor(READERS) as readers:
-        for image, finding in zip(asked, loading_ahead(readers, _identify, asked, _AHEAD), strict=True):
-            sha256, size = finding.result()
-            identity = image.view.identity(sha256)
-            if not shard.holds(identity):
-                continue
-            if isinstance(size, Failure):
-                failures.append(size)
-                continue
-            refs.setdefault(identity, image)
-            grids.setdefault(identity, grid_of(ldm, settings.geometry, *size))
-            phrases.setdefault(identity, []).extend(asked[image])
-            if identity != sha256:
-                seen.setdefault(sha256, set()).add(image.view)
+        loaded = loading_ahead(readers, _identify, files, _AHEAD)
+        found = {path: finding.result() for path, finding in zip(files, loaded, strict=True)}
+    for image, more in asked.items():
+        sha256, size = found[image.path]
+        identity = image.view.identity(sha256)
+        if not shard.holds(identity):
+            continue
+        if isinstance(size, str):
+            failures.append(Failure(image, size))
+            continue
+        refs.setdefault(identity, image)
+        grids.setdefault(identity, grid_of(ldm, settings.geometry, *image.view.size(*size)))
+        phrases.setdefault(identity, []).extend(more)
+        if identity != sha256:
+            seen.setdefault(sha256, set()).add(image.view)
     ordered = {sha256: tuple(sorted(views)) for sha256, views in sorted(seen.items())}
     return phrases, refs, grids, ordered, failures
 
 
-def _identify(image: ImageRef) -> tuple[str, tuple[int, int] | Failure]:
-    """(the file's SHA-256, the view's (width, height) or why it has none); that of a file that is not there is its
-    path's."""
-    sha256 = hashlib.sha256(str(image.path).encode()).hexdigest()
+def _identify(path: Path) -> tuple[str, tuple[int, int] | str]:
+    """(SHA-256, (width, height) or why it has none); the SHA-256 of a file that is not there is its path's."""
+    sha256 = hashlib.sha256(str(path).encode()).hexdigest()
     try:
-        sha256 = sha256_of(image.path)
-        return sha256, image.view.size(*image_size(image.path))
+        sha256 = sha256_of(path)
+        return sha256, image_size(path)
     except ImageError as error:
-        return sha256, Failure(image, str(error))
+        return sha256, str(error)
 
 
 def _require_short(ldm: FrozenLDM, prompts: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
-from ldznet_cli.errors import ImageError
+from ldznet_cli.errors import ImageError, UsageError
 from ldznet_cli.inference.prompts import Task
 from ldznet_cli.samples.listing import Frame, ImageRef
 from ldznet_cli.samples.video import Scan, is_video, scan
@@ -32,6 +32,13 @@ class Thinning:
             if slot > last:
                 yield frame
             last = slot
+
+
+def reach_of(smooth: int) -> int:
+    """How far a mean over `smooth` frames reaches to either side. Raises UsageError for a number that is not odd."""
+    if smooth % 2 == 0:
+        raise UsageError(f"--smooth {smooth}: expected an odd number of frames, so that one is in the middle")
+    return smooth // 2
 
 
 def clip_of(image: ImageRef) -> Path:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
-from ldznet_cli import __version__
 from ldznet_cli.inference.ledger import Ledger, Recorded
+from ldznet_cli.machine.packages import versions_of
 from ldznet_cli.samples.atomic import write_atomically
 
 FORMAT = "ldznet.run/1"
@@ -33,7 +32,7 @@ def _manifest(ledger: Ledger, records: Recorded, images: int) -> Mapping[str, An
         "format": FORMAT,
         "settings": ledger.settings,
         "settings_digest": ledger.digest,
-        "versions": {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}},
+        "versions": versions_of(*_PACKAGES),
         "images": images,
         "masks": masks,
         "failed": failed,

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ldznet_cli.errors import AnnotationError, DiskFull, LdznetError
-from ldznet_cli.samples.atomic import open_atomically
+from ldznet_cli.errors import AnnotationError, LdznetError
+from ldznet_cli.samples.atomic import not_written, open_atomically
 from ldznet_cli.samples.record import Record, parse, to_json
 
 Key = tuple[str, str]
@@ -75,7 +75,7 @@ class RecordFile:
             with self.path.open("ab", buffering=0) as file:
                 place = _append(file, (to_json(record) + "\n").encode())
         except OSError as error:
-            raise _failure(self.path, error) from error
+            raise not_written(self.path, error) from error
         self._place(key, place, failed=record.error is not None)
 
     def forget(self, key: Key) -> None:
@@ -151,9 +151,3 @@ def _append(file: Any, line: bytes) -> int:
             file.truncate(start)
         raise
     return int(start)
-
-
-def _failure(path: Path, error: OSError) -> LdznetError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DiskFull(f"{path}: no space left to write to: free some, or name another folder")
-    return LdznetError(f"{path}: cannot be written ({error.strerror}): name another folder")

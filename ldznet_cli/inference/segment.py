@@ -8,9 +8,9 @@ from contextlib import closing
 from typing import Any
 
 from ldznet_cli.engines import Engine, LocalEngine
-from ldznet_cli.errors import UsageError
 from ldznet_cli.inference.answering import Finish, answered
 from ldznet_cli.inference.asking import phrases_of
+from ldznet_cli.inference.clips import reach_of
 from ldznet_cli.inference.conclusion import FORMAT, conclude
 from ldznet_cli.inference.formats import Part, Scene
 from ldznet_cli.inference.ledger import Ledger
@@ -91,25 +91,24 @@ def segment(
     Raises UsageError and PromptError before the first image: two results with one file, a phrase that cannot be put;
     later DiskFull, ModelError, and what the engine raises. What was written before stays, and is whole.
     """
-    if smooth % 2 == 0:
-        raise UsageError(f"--smooth {smooth}: expected an odd number of frames, so that one is in the middle")
+    reach = reach_of(smooth)
     ledger.plan.check(tasks)
     predictor.check(phrases_of(prompt for task in tasks for prompt in task.prompts))
 
     def planned() -> Iterator[Key]:
         return ((task.image.name, prompt.label) for task in tasks for prompt in task.prompts)
 
-    loading = Loading(tasks, ledger, smooth // 2)
+    loading = Loading(tasks, ledger, reach)
     left = loading.chosen
     with (
         ThreadPoolExecutor(WRITERS, "write") as writers,
         closing(loading.images()) as images,
         closing(
-            asked(job or Asking(lambda: predictor), engine or LocalEngine(), images, smooth > 1)
+            asked(job or Asking(lambda: predictor), engine or LocalEngine(), images, reach > 0)
         ) as answers,
     ):
         run = _Run(predictor, ledger, writers)
-        for one in smoothed(answers, smooth // 2):
+        for one in smoothed(answers, reach):
             if not one.loaded.chosen:
                 continue
             yield from run.records(one)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ldznet_cli.errors import DiskFull, ModelError
+from ldznet_cli.errors import DiskFull, ModelError, no_room
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OWN_MAP = 2**20
 """Bytes from which a tensor that is read has a memory map to itself."""
 
@@ -58,12 +55,6 @@ def map_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
                 with safe_open(path, framework="pt") as own:
                     tensor = own.get_tensor(key)
             yield key, tensor
-
-
-def no_room(error: OSError | SafetensorError) -> bool:
-    """Whether a disk, or the user's share of it, is full; safetensors tells the system's number in its text only."""
-    told = re.search(r"os error (\d+)", str(error))
-    return (int(told[1]) if told else getattr(error, "errno", None)) in _FULL
 
 
 @contextmanager

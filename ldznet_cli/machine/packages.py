@@ -13,6 +13,11 @@ DISTRIBUTION = "ldznet-cli"
 _SECTION = "versions"
 
 
+def versions_of(*packages: str) -> dict[str, str]:
+    """Of this package and of these, as what was made with them records it."""
+    return {DISTRIBUTION: __version__, **{name: metadata.version(name) for name in packages}}
+
+
 def versions() -> Iterator[Finding]:
     """What is installed; a needed package that is missing or of another version than asked for is a problem."""
     yield Finding(_SECTION, "ldznet", __version__, __version__)

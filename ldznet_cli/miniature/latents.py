@@ -26,10 +26,13 @@ def encode(autoencoder: AutoencoderTiny, images: Images) -> NDArray[np.float32]:
     return np.concatenate(latents)
 
 
-def save_latents(folder: Path, autoencoder: AutoencoderTiny, images: Sequence[Images]) -> float:
-    """Write `latents.npy`, scaled to unit deviation over all of it, float16; returns the scaling factor (1 / std)."""
+def save_latents(
+    folder: Path, autoencoder: AutoencoderTiny, images: Sequence[Images], factor: float | None = None
+) -> float:
+    """Write `latents.npy`, float16, scaled by `factor`, by default (1 / std) to unit deviation over all of it; returns
+    the factor."""
     latents = np.concatenate([encode(autoencoder, part) for part in images])
-    scaling_factor = round(float(1.0 / latents.std(dtype=np.float64)), 4)
+    scaling_factor = factor or round(float(1.0 / latents.std(dtype=np.float64)), 4)
     folder.mkdir(parents=True, exist_ok=True)
     save_array(folder / "latents.npy", (scaling_factor * latents).astype(np.float16))
     return scaling_factor

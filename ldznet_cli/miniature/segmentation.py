@@ -99,9 +99,8 @@ class NetBuild:
         """The run folder `work/<kind>`, then its averaged weights in float16, as the package carries them."""
         ldm = FrozenLDM.load(self.ldm, blocks=())
         begun = self._plan(net, ldm)
-        for event in run(begun, unet_weights=ldm.unet_state_dict, stop=self.stop):
-            if event.kind == "validation" or event.step % _EVERY == 0:
-                yield BuildEvent(f"train {net.kind}", event.step, net.training.steps, _note(event))
+        events = run(begun, unet_weights=ldm.unet_state_dict, stop=self.stop)
+        yield from told(events, f"train {net.kind}", net.training.steps)
         self._publish(net)
 
     def _plan(self, net: NetRecipe, ldm: FrozenLDM) -> Plan:
@@ -114,19 +113,9 @@ class NetBuild:
             raise ModelError(f"{folder} is of another recipe or of another LDM: {advice}") from error
 
     def _material(self, blocks: tuple[int, ...]) -> Material:
-        training, validation = self.samples("train"), self.samples("validation")
         cached = CachedFeatures.open(self.work / "cache", ldm_digests=self.digests, blocks=blocks)
-        return Material(
-            samples=training,
-            validation=validation,
-            source=cached,
-            geometry=cached.settings.geometry,
-            ldm_name=MINIATURE,
-            ldm_digests=self.digests.to_dict(),
-            timesteps=cached.settings.policy.timesteps,
-            features={"features": "cached", "storage": cached.settings.storage},
-            draws=cached.draws,
-            absent=absent_phrases(training.samples, 0),
+        return cached_material(
+            self.samples("train"), self.samples("validation"), cached, (MINIATURE, self.digests)
         )
 
     def _publish(self, net: NetRecipe) -> None:
@@ -219,5 +208,35 @@ def _asked(style: str) -> str:
     return f"{style}-absent"
 
 
-def _note(event: TrainEvent) -> str:
-    return json.dumps(event.validation.to_dict()) if event.validation is not None else ""
+def cached_material(
+    training: SampleSet,
+    validation: SampleSet,
+    cached: CachedFeatures,
+    ldm: tuple[str, LdmDigests],
+    absent: int = 0,
+) -> Material:
+    """What a net learns from out of a cache; `absent` phrases are drawn for an image that has none of its own.
+
+    `ldm` is the net's, by name: a cache of z and text alone may have been made with another one of the same.
+    """
+    settings = cached.settings
+    return Material(
+        samples=training,
+        validation=validation,
+        source=cached,
+        geometry=settings.geometry,
+        ldm_name=ldm[0],
+        ldm_digests=ldm[1].to_dict(),
+        timesteps=settings.policy.timesteps,
+        features={"features": "cached", "storage": settings.storage},
+        draws=cached.draws,
+        absent=absent_phrases(training.samples, absent),
+    )
+
+
+def told(events: Iterable[TrainEvent], stage: str, steps: int) -> Events:
+    """How a training goes: a step now and then, and each validation with what it found."""
+    for event in events:
+        if event.kind == "validation" or event.step % _EVERY == 0:
+            note = json.dumps(event.validation.to_dict()) if event.validation is not None else ""
+            yield BuildEvent(stage, event.step, steps, note)

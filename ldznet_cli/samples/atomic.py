@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ldznet_cli.errors import DiskFull, LdznetError
+from ldznet_cli.errors import DiskFull, LdznetError, no_room
 from ldznet_cli.samples.leftovers import part_name
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -36,9 +33,14 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         with _part_of(path) as file:
             yield file
     except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFull(f"{path}: no space left to write to: free some, or name another folder") from error
-        raise LdznetError(f"{path}: cannot be written ({error.strerror}): name another folder") from error
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> LdznetError:
+    """What to raise for a file that cannot be written: DiskFull, or an LdznetError with the system's reason."""
+    if no_room(error):
+        return DiskFull(f"{path}: no space left to write to: free some, or name another folder")
+    return LdznetError(f"{path}: cannot be written ({error.strerror}): name another folder")
 
 
 @contextmanager

@@ -14,8 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ldznet_cli.errors import DiskFull, LdznetError, ModelError
-from ldznet_cli.ldm.tensor_file import no_room
+from ldznet_cli.errors import DiskFull, LdznetError, ModelError, no_room
 from ldznet_cli.training.ema import Ema
 
 FORMAT = "ldznet.checkpoint/1"

@@ -6,15 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from ldznet_cli import __version__
 from ldznet_cli.errors import ModelError, UsageError
 from ldznet_cli.features.source import FeatureSource
+from ldznet_cli.machine.packages import versions_of
 from ldznet_cli.nets import NetConfig, NetInfo, build_net, initialise, save_net
 from ldznet_cli.nets.manifest import EMA, MANIFEST, RAW
 from ldznet_cli.samples.atomic import write_atomically
@@ -212,7 +211,7 @@ def _write_record(plan: Plan, state: Run) -> None:
         "format": FORMAT,
         "settings": plan.settings,
         "samples": {"training": len(plan.training), "validation": len(plan.validation)},
-        "versions": {"ldznet-cli": __version__, **{name: version(name) for name in _PACKAGES}},
+        "versions": versions_of(*_PACKAGES),
         **{key: value for key, value in vars(state.progress).items() if key not in ("losses", "scaler")},
     }
     write_atomically(plan.out / RECORD, (json.dumps(record, indent=1) + "\n").encode())

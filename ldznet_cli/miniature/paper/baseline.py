@@ -20,8 +20,7 @@ from ldznet_cli.miniature.paper.maps import test_predictor
 from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.nets import Tested
 from ldznet_cli.miniature.provenance import averaged
-
-_EVERY = 20
+from ldznet_cli.miniature.segmentation import told
 
 
 def test_clipseg(world: World) -> Tested:
@@ -56,8 +55,7 @@ def _decoder(
     config = replace(world.protocol.training, seed=world.protocol.seeds[0], learning_rate=rate)
     sets, out = (world.samples("train"), world.samples("validation")), _folder(world, rate)
     run = out.with_name(f"run-{rate:g}")
-    for event in train_decoder(model, tokenizer, *sets, config, run, out, world.stop):
-        if event.step % _EVERY == 0:
-            yield BuildEvent(f"CLIPSeg's decoder at {rate:g}", event.step, config.steps)
+    events = train_decoder(model, tokenizer, *sets, config, run, out, world.stop)
+    yield from told(events, f"CLIPSeg's decoder at {rate:g}", config.steps)
     note: dict[str, float] = json.loads((out / "training.json").read_text("utf-8"))
     return note

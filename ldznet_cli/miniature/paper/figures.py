@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ldznet_cli.miniature.card_nets import NAMES
-from ldznet_cli.miniature.paper.jobs import THREE
+from ldznet_cli.miniature.paper.jobs import FEW, THREE, few_masks, seeded
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.results import Result
 from ldznet_cli.miniature.paper.statistics import Estimate, mean
@@ -68,9 +68,10 @@ def _few_masks(results: Results, protocol: Protocol) -> Iterator[tuple[str, byte
     first, most = protocol.seeds[0], protocol.scenes.scenes
     for style in protocol.styles:
         curves = {}
-        for kind in ("znet", "ldznet"):
-            runs = {count: results.get(f"{kind}-{count}-masks") for count in protocol.mask_counts}
-            runs[most] = results.get(f"{kind}-s{first}")
+        for kind in FEW:
+            fewer = [variant for variant in few_masks(protocol) if variant.kind == kind]
+            runs = {variant.scenes or most: results.get(variant.name) for variant in fewer}
+            runs[most] = results.get(seeded(kind, first))
             points = [
                 (count, mean([run], f"{style}/{OWN}")) for count, run in runs.items() if run is not None
             ]

@@ -85,19 +85,29 @@ def jobs(protocol: Protocol) -> list[Job]:
 def _rates(protocol: Protocol) -> list[Job]:
     """Each net's learning rate, on validation scenes."""
     return [
-        Job(f"rate-{variant.name}-{rate:g}", 1, False, partial(_tune, variant, rate))
+        Job(tuning(variant.name, rate), 1, False, partial(_tune, variant, rate))
         for variant in THREE
         for rate in protocol.learning_rates
     ]
 
 
+def tuning(name: str, rate: float) -> str:
+    """The job that tries a learning rate."""
+    return f"rate-{name}-{rate:g}"
+
+
 def _tables(protocol: Protocol) -> list[Job]:
     """Tables (a) and (b) with their controls, seed by seed, so that what is there can always be compared."""
     return [
-        Job(f"{variant.name}-s{seed}", 1, True, partial(_trained_and_tested, variant, seed))
+        Job(seeded(variant.name, seed), 1, True, partial(_trained_and_tested, variant, seed))
         for seed in protocol.seeds
         for variant in (*THREE, RANDOM_LDM)
     ]
+
+
+def seeded(name: str, seed: int) -> str:
+    """The job of a net that is run with several seeds."""
+    return f"{name}-s{seed}"
 
 
 def _growth(protocol: Protocol) -> list[Job]:
@@ -183,8 +193,8 @@ def _tune(variant: Variant, rate: float, world: World, _results: Results) -> Mad
 
 def chosen_rate(name: str, results: Results, protocol: Protocol) -> float:
     """The learning rate with the highest validation mIoU. Raises NothingToDo as long as one of them was not tried."""
-    tried = {rate: results.get(f"rate-{name}-{rate:g}") for rate in protocol.learning_rates}
-    missing = [f"rate-{name}-{rate:g}" for rate, result in tried.items() if result is None]
+    tried = {rate: results.get(tuning(name, rate)) for rate in protocol.learning_rates}
+    missing = [tuning(name, rate) for rate, result in tried.items() if result is None]
     if missing:
         raise NothingToDo(
             f"the learning rate of {name} is not chosen yet: {', '.join(missing)} must be run first"

@@ -6,15 +6,14 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
 from ldznet_cli.miniature.bundle import ldm_folder
-from ldznet_cli.miniature.data import render_training_set, save_array, training_captions, training_images
+from ldznet_cli.miniature.data import render_training_set, training_captions, training_images
 from ldznet_cli.miniature.descent import Descent
 from ldznet_cli.miniature.events import BuildEvent, Events
-from ldznet_cli.miniature.latents import encode, save_captions
+from ldznet_cli.miniature.latents import save_captions, save_latents
 from ldznet_cli.miniature.ldm_recipe import PretrainingRecipe
 from ldznet_cli.miniature.paper.controls import write_random_ldm
 from ldznet_cli.miniature.paper.protocol import Ldm, Protocol
@@ -75,6 +74,5 @@ def training_data(data: Path, scenes: Path, recipe: DataRecipe) -> Events:
     bundled = load_pipeline(ldm_folder())
     save_captions(data, bundled.tokenizer, training_captions(recipe, scenes))
     factor = float(bundled.vae.config.scaling_factor)
-    latents = [encode(bundled.vae, images) for images in training_images(recipe, scenes)]
-    save_array(data / "latents.npy", (factor * np.concatenate(latents)).astype(np.float16))
+    save_latents(data, bundled.vae, training_images(recipe, scenes), factor)
     yield BuildEvent("latents", 1, 1)

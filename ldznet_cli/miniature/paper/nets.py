@@ -30,12 +30,13 @@ def test_net(world: World, variant: Variant, folder: Path) -> Tested:
     yield from world.test_features(variant.ldm)
     net, info = load_net(folder), read_info(folder)
     cached = world.cached(variant.ldm, net.config.blocks, test=True)
+    live = _live(world, cached) if variant.name == "ldznet" else None
     parts, began = [], time.monotonic()
     for number, style in enumerate(world.protocol.styles, 1):
         samples = world.test(style)
         sources: dict[str, FeatureSource] = {style: cached}
-        if variant.name == "ldznet":
-            sources |= _controls(world, cached, samples, style)
+        if live is not None:
+            sources |= _controls(world, cached, live, samples, style)
         asked = [(name, source, samples) for name, source in sources.items()]
         asked.append((f"{NOVEL}/{style}", cached, of_class(samples, world.protocol.novel)))
         for name, source, those in asked:
@@ -50,11 +51,15 @@ def test_net(world: World, variant: Variant, folder: Path) -> Tested:
     return about, merged(parts)
 
 
-def _controls(
-    world: World, cached: CachedFeatures, samples: SampleSet, style: str
-) -> dict[str, FeatureSource]:
-    """Features that lie, by what the names of their numbers begin with. No cache knows a phrase on another's image."""
+def _live(world: World, cached: CachedFeatures) -> LiveFeatures:
+    """The cache's own features, computed: no cache knows a phrase on another's image."""
     ldm = FrozenLDM.load(world.ldm("bundled"), blocks=cached.blocks)
-    live = LiveFeatures(ldm, cached.settings.geometry, cached.settings.policy)
+    return LiveFeatures(ldm, cached.settings.geometry, cached.settings.policy)
+
+
+def _controls(
+    world: World, cached: CachedFeatures, live: LiveFeatures, samples: SampleSet, style: str
+) -> dict[str, FeatureSource]:
+    """Features that lie, by what the names of their numbers begin with."""
     swapped = SwappedFeatures(live, partners(samples.images, world.protocol.seeds[0]))
     return {f"{CONTROLS[0]}/{style}": swapped, f"{CONTROLS[1]}/{style}": ZeroedFeatures(cached)}

@@ -20,7 +20,7 @@ from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.nets import Tested
 from ldznet_cli.miniature.paper.scores import best_threshold, net_maps, predictor_maps, score
 from ldznet_cli.miniature.paper.training import trained
-from ldznet_cli.miniature.segmentation import fill_cache
+from ldznet_cli.miniature.segmentation import cached_material, fill_cache, told
 from ldznet_cli.miniature.untrained import untrained_ldm
 from ldznet_cli.nets import for_ldm, load_net, read_info
 from ldznet_cli.nets.config import Kind
@@ -28,11 +28,10 @@ from ldznet_cli.samples.coco import SampleSet, load_coco
 from ldznet_cli.samples.geometry import Geometry
 from ldznet_cli.samples.negatives import absent_phrases
 from ldznet_cli.samples.sample import Sample
-from ldznet_cli.training.run import Material, plan, run
+from ldznet_cli.training.run import plan, run
 from ldznet_cli.training.validation import hold_out
 
 KINDS: tuple[Kind, ...] = ("rgbnet", "znet")
-_EVERY = 20
 _ABSENT = 2
 """Phrases for each image that it is cached with and that name nothing in it."""
 _TEST_SHARE, _VALIDATION_SHARE = 0.4, 0.1
@@ -63,28 +62,18 @@ SPLITS = {"photographs": photographs, "clip-art": clip_art}
 
 
 def test_real(world: World, name: str, kind: Kind) -> Tested:
-    """A net trained on one of the splits, `things/…`, at the images' own sizes squashed as `clipseg` has it."""
+    """A net trained on one of the splits: `all/…`, on the square that `clipseg` squashes the images to."""
     split, ldm_folder, cache = yield from _prepared(world, name)
     ldm = FrozenLDM.load(ldm_folder, blocks=())
     source = CachedFeatures.open(cache, ldm_digests=digests_of(ldm_folder), blocks=())
     net = for_ldm(ldm.unet_config, kind, None, world.protocol.scenes.head_width)
-    material = Material(
-        samples=split.training,
-        validation=split.validation,
-        source=source,
-        geometry=source.settings.geometry,
-        ldm_name="untrained, TAESD",
-        ldm_digests=ldm.digests.to_dict(),
-        timesteps=source.settings.policy.timesteps,
-        features={"features": "cached", "storage": source.settings.storage},
-        draws=1,
-        absent=absent_phrases(split.training.samples, _ABSENT),
+    material = cached_material(
+        split.training, split.validation, source, ("untrained, TAESD", ldm.digests), _ABSENT
     )
     config = replace(world.protocol.training, seed=world.protocol.seeds[0])
     folder = world.own / "real" / f"{name}-{kind}"
-    for event in run(plan(folder, config, net, "random", material), unet_weights=None, stop=world.stop):
-        if event.step % _EVERY == 0:
-            yield BuildEvent(f"{kind} on {name}", event.step, config.steps)
+    events = run(plan(folder, config, net, "random", material), unet_weights=None, stop=world.stop)
+    yield from told(events, f"{kind} on {name}", config.steps)
     made, info = load_net(folder), read_info(folder)
     maps = net_maps(made, source, split.test, source.settings.geometry, rgb=kind == "rgbnet")
     scores = score(split.test, maps, info.threshold, world.protocol.replicates, size=world.protocol.real_size)
@@ -96,7 +85,7 @@ def test_real_mean(world: World, name: str) -> Tested:
     """The floor: each prompt's mean mask over the same training images."""
     split = _found(world, name)
     predictor = CategoryMeanPredictor(split.training)
-    threshold = best_threshold(split.validation, predictor_maps(predictor, split.validation))
+    threshold = best_threshold(split.validation, predictor)
     maps = predictor_maps(predictor, split.test)
     scores = score(split.test, maps, threshold, world.protocol.replicates, size=world.protocol.real_size)
     yield BuildEvent(f"category mean on {name}", 1, 1)

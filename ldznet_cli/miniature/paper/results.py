@@ -18,7 +18,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ldznet_cli import __version__
 from ldznet_cli.errors import AnnotationError
 from ldznet_cli.features import compute
+from ldznet_cli.machine.packages import versions_of
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.samples.atomic import write_atomically
 
@@ -80,12 +79,11 @@ def read_results(folder: Path, protocol: Protocol) -> dict[str, Result]:
 
 def machine() -> dict[str, Any]:
     """What the run was computed with."""
-    packages = {name: version(name) for name in ("torch", "diffusers", "transformers", "numpy")}
     return {
         "processor": compute.processor(torch.device("cpu")),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "versions": {"ldznet-cli": __version__, **packages},
+        "versions": versions_of("torch", "diffusers", "transformers", "numpy"),
     }
 
 

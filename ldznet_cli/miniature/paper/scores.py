@@ -114,10 +114,10 @@ def _questions(samples: SampleSet) -> Iterator[tuple[ImageRef, list[str]]]:
         yield image, list(dict.fromkeys(sample.phrase for sample in found))
 
 
-def best_threshold(samples: SampleSet, maps: Maps) -> float:
+def best_threshold(samples: SampleSet, predictor: Predictor) -> float:
     """The threshold of the highest mIoU over `samples`: for what was not trained, and has none of its own."""
     with Evaluation(samples, "the study", protocols=("native",)) as run:
-        for image, phrase, prob in maps:
+        for image, phrase, prob in predictor_maps(predictor, samples):
             run.update(Answer(ImageKey(image.name), phrase, partial(Prediction, prob)))
         run.report()
     [best] = [

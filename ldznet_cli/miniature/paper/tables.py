@@ -9,7 +9,7 @@ from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
 from ldznet_cli.miniature.paper.analyses import BLIND
 from ldznet_cli.miniature.paper.cells import NONE, interval, millions, minutes, number, share, verdict
-from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE
+from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, seeded, tuning
 from ldznet_cli.miniature.paper.nets import CONTROLS, NOVEL
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.real import SPLITS
@@ -35,14 +35,14 @@ PAPER = {
 
 def runs_of(name: str, results: Results, protocol: Protocol) -> list[Result]:
     """The runs of one net that are there, by seed."""
-    return [results[job] for seed in protocol.seeds if (job := f"{name}-s{seed}") in results]
+    return [results[job] for seed in protocol.seeds if (job := seeded(name, seed)) in results]
 
 
 def learning_rates(results: Results, protocol: Protocol) -> str:
     """Validation mIoU of each net at each rate."""
     rows = []
     for kind in KINDS:
-        found = [results.get(f"rate-{kind}-{rate:g}") for rate in protocol.learning_rates]
+        found = [results.get(tuning(kind, rate)) for rate in protocol.learning_rates]
         rows.append((NAMES[kind], *(NONE if r is None else share(r.about["best"]["miou"]) for r in found)))
     return table(("net", *(f"{rate:g}" for rate in protocol.learning_rates)), rows) if _any(rows) else ""
 
@@ -110,7 +110,7 @@ def singles(variants: Sequence[Variant], results: Results, protocol: Protocol, p
     """Runs of one seed, each beside the plain net's run of the same seed; `prefix` as `novel/`."""
     rows = []
     for variant in variants:
-        run, plain = results.get(variant.name), results.get(f"{variant.tuned}-s{protocol.seeds[0]}")
+        run, plain = results.get(variant.name), results.get(seeded(variant.tuned, protocol.seeds[0]))
         if run is None or plain is None:
             continue
         for style in protocol.styles:
@@ -184,7 +184,7 @@ def baselines(results: Results, protocol: Protocol) -> str:
     """What is not one of the three nets, beside LD-ZNet's run of the first seed."""
     names = {
         "clipseg": "CLIPSeg, pretrained on the same pairs", "category-mean": "category mean",
-        "noise-difference": "noise-difference map", f"ldznet-s{protocol.seeds[0]}": "LD-ZNet",
+        "noise-difference": "noise-difference map", seeded("ldznet", protocol.seeds[0]): "LD-ZNet",
     }  # fmt: skip
     rows = [
         (

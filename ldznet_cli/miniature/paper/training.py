@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,11 @@ from ldznet_cli.miniature.events import BuildEvent
 from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.protocol import Ldm
 from ldznet_cli.miniature.paper.subsets import fewer_scenes, without_class
+from ldznet_cli.miniature.segmentation import cached_material, told
 from ldznet_cli.nets import NetConfig, for_ldm
 from ldznet_cli.nets.config import Fusion, Kind
 from ldznet_cli.samples.coco import SampleSet
-from ldznet_cli.samples.negatives import absent_phrases
 from ldznet_cli.training.run import Material, plan, read_record, run
-
-_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -48,11 +45,7 @@ def train_net(world: World, variant: Variant, rate: float, seed: int) -> Generat
     net = net_config(world, variant, ldm)
     begun = plan(folder, config, net, variant.init, _material(world, variant, net))
     weights = ldm.unet_state_dict if variant.init == "ldm" else None
-    for event in run(begun, unet_weights=weights, stop=world.stop):
-        if event.kind == "validation" or event.step % _EVERY == 0:
-            found = event.validation
-            note = json.dumps(found.to_dict()) if found else ""
-            yield BuildEvent(folder.name, event.step, config.steps, note)
+    yield from told(run(begun, unet_weights=weights, stop=world.stop), folder.name, config.steps)
     return folder
 
 
@@ -80,17 +73,8 @@ def trained(folder: Path) -> dict[str, Any]:
 def _material(world: World, variant: Variant, net: NetConfig) -> Material:
     training = _chosen(world.samples("train"), variant, world.protocol.seeds[0])
     cached = world.cached(variant.ldm, net.blocks)
-    return Material(
-        samples=training,
-        validation=world.samples("validation"),
-        source=cached,
-        geometry=cached.settings.geometry,
-        ldm_name=str(variant.ldm),
-        ldm_digests=world.digests(variant.ldm).to_dict(),
-        timesteps=cached.settings.policy.timesteps,
-        features={"features": "cached", "storage": cached.settings.storage},
-        draws=cached.draws,
-        absent=absent_phrases(training.samples, 0),
+    return cached_material(
+        training, world.samples("validation"), cached, (variant.ldm, world.digests(variant.ldm))
     )
 
 
