@@ -190,10 +190,13 @@ def profile(setting: Setting) -> dict[str, Any]:
 
 
 def memory(setting: Setting) -> dict[str, Any]:
-    """`ldznet segment` in a process of its own: its peak, and its anonymous memory over the weights in use."""
-    from costs import peak_of_segment, weights_in_use
+    """`ldznet segment` in a process of its own: its peak, and its anonymous memory over the weights in use.
 
-    result = {}
+    Beside it what the imported libraries hold by themselves, before anything is loaded.
+    """
+    from costs import libraries, peak_of_segment, weights_in_use
+
+    imported, result = libraries(), {}
     for dtype, size in (("float32", 4), ("bfloat16", 2)):
         weights = weights_in_use(setting.sd) * size
         peak, anonymous = peak_of_segment(setting.sd / "net", setting.image, dtype)
@@ -201,6 +204,7 @@ def memory(setting: Setting) -> dict[str, Any]:
             "weights_mb": weights // 10**6,
             "peak_mb": peak // 10**6,
             "anonymous_mb": anonymous // 10**6,
+            "libraries_mb": imported // 10**6,
             "anonymous_over_weights": round(anonymous / weights, 3),
         }
     return result

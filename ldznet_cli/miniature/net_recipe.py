@@ -16,11 +16,12 @@ class NetRecipe:
     training: TrainConfig
 
 
-def _training(steps: int, validate_every: int) -> TrainConfig:
+def _training(steps: int, learning_rate: float, validate_every: int) -> TrainConfig:
     return preset(
         "miniature",
         steps=steps,
         batch=32,
+        learning_rate=learning_rate,
         validate_every=validate_every,
         checkpoint_every=200,
         validation_samples=400,
@@ -46,8 +47,8 @@ class NetsRecipe:
     draws: int = 2
     head_width: int = 16
     nets: tuple[NetRecipe, ...] = (
-        NetRecipe("ldznet", _training(2_000, validate_every=400)),
-        NetRecipe("znet", _training(2_000, validate_every=100)),
+        NetRecipe("ldznet", _training(2_000, 1e-3, validate_every=400)),
+        NetRecipe("znet", _training(3_400, 5e-4, validate_every=340)),
     )
     """ZNet's validations are close: its course shows how soon it comes near its plateau."""
 

@@ -32,6 +32,8 @@ class Head(nn.Sequential):
 
     def forward(self, coarse: Tensor) -> Tensor:
         """The coarse map as the U-Net's last convolution leaves it."""
+        if coarse.shape[1] > 1:  # few channels on large maps: a CPU is faster with channels last
+            coarse = coarse.contiguous(memory_format=torch.channels_last)
         x = nn.functional.silu(coarse)
         for layer in self:
             x = layer(x)

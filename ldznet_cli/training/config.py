@@ -94,7 +94,7 @@ PRESETS: Mapping[str, TrainConfig] = {
     "miniature": TrainConfig(
         steps=4_000,
         batch=16,
-        learning_rate=1e-3,
+        learning_rate=5e-4,
         warmup=200,
         schedule="cosine",
         ema=0.998,

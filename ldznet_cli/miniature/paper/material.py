@@ -36,6 +36,8 @@ class World:
     real: Path | None = None
     """The folder with real pictures, where there is one."""
     stop: Callable[[], bool] = field(default=lambda: False)
+    _checked: set[tuple[str, Ldm]] = field(default_factory=set, compare=False)
+    """Caches that were found whole, or made so, by this process: to look at forty thousand objects takes a minute."""
 
     @cached_property
     def own(self) -> Path:
@@ -79,17 +81,23 @@ class World:
 
     def features(self, ldm: Ldm) -> Events:
         """The LDM itself, and features of training and validation scenes."""
+        if ("training", ldm) in self._checked:
+            return
         yield from self.scenes()
         yield from make_ldm(self.ldm(ldm), ldm, self.work, self.protocol, self.recipe)
         sets = [self.samples("train"), self.samples("validation")]
         yield from fill_cache(self.work / "nets" / "cache", self.ldm(ldm), sets, self.protocol.scenes.draws)
+        self._checked.add(("training", ldm))
 
     def test_features(self, ldm: Ldm) -> Events:
         """Features of the test scenes, one draw."""
+        if ("test", ldm) in self._checked:
+            return
         yield from self.test_scenes()
         yield from make_ldm(self.ldm(ldm), ldm, self.work, self.protocol, self.recipe)
         sets = [self.test(style) for style in self.protocol.styles]
         yield from fill_cache(self.tests / "cache", self.ldm(ldm), sets, draws=1)
+        self._checked.add(("test", ldm))
 
     def cached(self, ldm: Ldm, blocks: Sequence[int], *, test: bool = False) -> CachedFeatures:
         """The source of what `features` or `test_features` cached."""

@@ -21,12 +21,13 @@ Ldm = Literal["bundled", "random", "early", "middle"]
 def _training() -> TrainConfig:
     return preset(
         "miniature",
-        steps=1_000,
-        batch=32,
+        steps=2_000,
+        batch=16,
         warmup=100,
-        validate_every=250,
-        checkpoint_every=100,
+        validate_every=500,
+        checkpoint_every=200,
         validation_samples=400,
+        precision="bfloat16",
         workers=1,
     )
 
@@ -38,13 +39,14 @@ class Protocol:
     version: int = 1
     renderer: int = RENDERER_VERSION
     styles: tuple[str, ...] = STYLES
-    scenes: NetsRecipe = field(default_factory=NetsRecipe)
-    """Training and validation scenes are those of the bundled nets: `photo` alone."""
+    scenes: NetsRecipe = field(default_factory=lambda: NetsRecipe(nets=()))
+    """Training and validation scenes are those of the bundled nets: `photo` alone; how those were trained is not
+    the study's."""
     test_scenes: int = 500
     """Of each style."""
     training: TrainConfig = field(default_factory=_training)
     """The budget that all nets have in common; its seed and learning rate are each run's own."""
-    learning_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3)
+    learning_rates: tuple[float, ...] = (2.5e-4, 5e-4, 1e-3)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """The first is the one that learning rates are chosen with, and that single runs have."""
     mask_counts: tuple[int, ...] = (50, 200, 1_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
@@ -45,6 +46,28 @@ def learning_rates(results: Results, protocol: Protocol) -> str:
         found = [results.get(tuning(kind, rate)) for rate in protocol.learning_rates]
         rows.append((NAMES[kind], *(NONE if r is None else share(r.about["best"]["miou"]) for r in found)))
     return table(("net", *(f"{rate:g}" for rate in protocol.learning_rates)), rows) if _any(rows) else ""
+
+
+def trials(tried: Sequence[Mapping[str, Any]]) -> str:
+    """Runs before the protocol, in the order they were made: what was varied, and where each ended."""
+    header = (
+        "batch", "learning rate", "steps", "samples seen", "precision", "threads", "minutes", "mIoU, %", "otherwise",
+    )  # fmt: skip
+    rows = [
+        (
+            str(run["batch"]),
+            f"{run['learning_rate']:g}",
+            str(run["steps"]),
+            str(run["batch"] * run["steps"]),
+            run["precision"],
+            str(run["threads"]),
+            f"{run['seconds'] / 60:.1f}",
+            share(run["validations"][-1]["miou"]),
+            run["note"],
+        )
+        for run in tried
+    ]
+    return table(header, rows) if rows else ""
 
 
 def main(style: str, subset: str, results: Results, protocol: Protocol) -> str:

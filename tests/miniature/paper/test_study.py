@@ -12,6 +12,7 @@ from ldznet_cli.errors import Interrupted, NothingToDo, UsageError
 from ldznet_cli.miniature.net_recipe import NetsRecipe
 from ldznet_cli.miniature.paper.jobs import chosen_rate, jobs
 from ldznet_cli.miniature.paper.material import World
+from ldznet_cli.miniature.paper.page import page, read_trials
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.run import Study
 from ldznet_cli.miniature.recipe import tiny
@@ -118,6 +119,14 @@ def test_the_page_has_what_was_run_and_says_what_was_not(done: Study) -> None:
     assert "on a random LDM" in text
     for job in done.missing():
         assert job.name in text
+
+
+def test_the_page_lists_what_was_tried_before_the_protocol(tmp_path: Path) -> None:
+    trials = read_trials(Path(__file__).parents[3] / "docs" / "paper" / "trials.json")
+    text = page({}, Protocol(), trials=trials)
+    assert "## Before the protocol" in text
+    assert text.count("| float32 |") + text.count("| bfloat16 |") == len(trials) > 0
+    assert "Before the protocol" not in page({}, Protocol(), trials=read_trials(tmp_path / "none.json"))
 
 
 def test_figures_are_drawn_and_shown_on_the_page(done: Study) -> None:
