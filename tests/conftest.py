@@ -16,6 +16,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's business: no test is timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # A suite that is started in the background inherits an ignored Ctrl-C, and would hand that on to what it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

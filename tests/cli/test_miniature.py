@@ -117,7 +117,7 @@ def test_paper_lists_what_is_missing_of_the_study(tmp_path: Path, capsys: pytest
     assert main(["miniature", "paper", "--docs", str(tmp_path / "paper"), "--dry-run", "--tier", "1"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {entry["tier"] for entry in listed} == {1}
-    assert listed[0] == {"job": "rate-rgbnet-0.0005", "tier": 1, "tested": False}
+    assert listed[0] == {"job": "rate-rgbnet-0.00025", "tier": 1, "tested": False}
     assert not list(tmp_path.iterdir())
 
 

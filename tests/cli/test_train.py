@@ -105,7 +105,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(gt, cache, tiny_l
     options = ["--cache", cache, "--net", "znet", "--out", tmp_path / "run"]
     assert train(gt, tiny_ldm, *options) == 0
     assert train(gt, tiny_ldm, *options, "--learning-rate", "0.5") == 2
-    assert "learning_rate is 0.001 there and 0.5 here" in _error(capsys)
+    assert "learning_rate is 0.0005 there and 0.5 here" in _error(capsys)
     assert train(gt, tiny_ldm, *options, "--learning-rate", "0.5", "--overwrite") == 0
 
 

@@ -46,7 +46,7 @@ def expected(name: str, group: Sequence[Case]) -> dict[tuple[str, str], float]:
 
 
 @pytest.mark.parametrize("name", NEW)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_the_slow_double_agrees(name: str, data: st.DataObject) -> None:
     """Without resizing of maps: between two libraries that may differ in the last bit, which matters on a threshold."""
@@ -79,7 +79,7 @@ def test_the_slow_double_agrees_on_maps_of_another_size(
 
 
 @pytest.mark.parametrize("name", NEW)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(group=cases(8), data=st.data())
 def test_split_and_merged_in_any_order_is_together(name: str, group: list[Case], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(group)))
@@ -96,7 +96,7 @@ def test_split_and_merged_in_any_order_is_together(name: str, group: list[Case],
 
 
 @pytest.mark.parametrize("name", NEW)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(group=cases())
 def test_bounds(name: str, group: list[Case]) -> None:
     numbers = fill(NEW[name](), group).compute()

@@ -34,7 +34,7 @@ def entries(folder: Path, text: str) -> list[tuple[str, Any]]:
 
 
 @given(values=st.lists(JSON), indent=st.sampled_from([None, 1]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_list_comes_entry_by_entry(
     values: list[Any], indent: int | None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
@@ -78,7 +78,6 @@ def test_a_mask_up_to_the_border() -> None:
     assert kept([ring], full) == 1
 
 
-@settings(deadline=None)
 @given(arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14))))
 def test_without_tolerance_nothing_is_lost(mask: np.ndarray) -> None:
     rings = outlines(mask, tolerance=0)

@@ -28,7 +28,7 @@ def read(folder: Path, content: bytes) -> Any:
 
 
 @given(value=PLAIN, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_plain_values_come_back(value: Any, protocol: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     shared = [value, value, [value]]
     assert read(tmp_path_factory.mktemp("plain"), pickle.dumps(shared, protocol)) == shared

@@ -50,13 +50,13 @@ def brute(ring: list[float], width: int, height: int) -> np.ndarray:
     return mask
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rings, st.integers(1, 16), st.integers(1, 16))
 def test_equal_to_the_definition(ring: list[float], width: int, height: int) -> None:
     np.testing.assert_array_equal(polygon_mask([ring], width, height), brute(ring, width, height))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rings, st.integers(1, 24), st.integers(1, 24))
 def test_equal_to_scikit_image(ring: list[float], width: int, height: int) -> None:
     draw = pytest.importorskip("skimage.draw", reason="scikit-image is not installed")
@@ -77,7 +77,7 @@ def test_phrasecut_truncates_corners_and_draws_the_outline() -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=3, max_size=6))
 def test_phrasecut_is_the_fatter_of_the_two(points: list[tuple[int, int]]) -> None:
     """For whole corners of a convex polygon."""

@@ -88,7 +88,7 @@ def test_another_image_s_blocks_for_the_same_phrase(samples: SampleSet) -> None:
         assert all(torch.equal(one.blocks[index], theirs.blocks[index]) for index in (3, 5))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 40), st.integers(0, 5))
 def test_nobody_is_its_own_partner_and_everybody_is_one(count: int, seed: int) -> None:
     images = [ImageRef(Path(str(index)), str(index)) for index in range(count)]
