@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,12 @@ READINGS = {
     "cold": "cold, each object checked",
 }
 
-_BLOCK = re.compile(r"(<!-- costs: generated[^>]*-->\n).*?(<!-- /costs -->)", re.DOTALL)
-
 
 def write_doc(results: Json) -> None:
     """Put the tables into docs/cluster.md."""
-    text = DOC.read_text("utf-8")
-    DOC.write_text(_BLOCK.sub(lambda found: f"{found[1]}{tables(results)}\n{found[2]}", text), "utf-8")
+    from documents import write_block
+
+    write_block(DOC, "costs", tables(results))
 
 
 def tables(results: Json) -> str:

@@ -263,12 +263,13 @@ def main() -> int:
         if options.sd is None or options.image is None:
             parser.error("--sd and --image are needed")
         measure(options, stages)
-    from speed_tables import tables, written_into
+    from documents import write_block
+    from speed_tables import tables
 
     results = json.loads(options.out.read_text("utf-8"))
     print(tables(results))
     if options.write_doc:
-        DOC.write_text(written_into(DOC.read_text("utf-8"), tables(results)), "utf-8")
+        write_block(DOC, "results", tables(results))
     return 0
 
 

@@ -1,8 +1,7 @@
-"""The results of `inference.py` as Markdown, and their place in docs/speed.md."""
+"""The results of `inference.py` as Markdown, for docs/speed.md."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 Json = dict[str, Any]
@@ -15,8 +14,6 @@ COMPARISONS = {
     "bf16": ("one phrase in bfloat16", None),
 }
 """Stage → what is compared, and the ratio it is held to."""
-
-_BLOCK = re.compile(r"(<!-- results: generated[^>]*-->\n).*?(<!-- /results -->)", re.DOTALL)
 
 
 def tables(results: Json) -> str:
@@ -83,10 +80,3 @@ def _memory(found: Json) -> list[str]:
         ]
         lines.append(f"| {dtype} | " + " | ".join(map(str, cells)) + " |")
     return lines
-
-
-def written_into(document: str, block: str) -> str:
-    """`document` with its block `results` made anew."""
-    if not _BLOCK.search(document):
-        raise SystemExit("docs/speed.md: the block 'results' is missing")
-    return _BLOCK.sub(lambda found: f"{found[1]}{block}\n{found[2]}", document)

@@ -14,8 +14,6 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     ldm = tiny_ldm(tmp_path / "ldm", text_length=77)
     import cluster_costs
     import features
