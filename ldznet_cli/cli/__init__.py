@@ -21,6 +21,7 @@ from ldznet_cli.cli.evaluate import evaluate
 from ldznet_cli.cli.gallery import gallery
 from ldznet_cli.cli.init import init
 from ldznet_cli.cli.miniature import app as miniature_app
+from ldznet_cli.cli.plot import plot
 from ldznet_cli.cli.segment import segment
 from ldznet_cli.cli.train import train
 from ldznet_cli.cli.weights import app as weights_app
@@ -80,6 +81,7 @@ app.command("cache-features")(cache_features)
 app.command("train")(train)
 app.command("segment")(segment)
 app.command("evaluate")(evaluate)
+app.command("plot")(plot)
 app.command("gallery")(gallery)
 app.command("init")(init)
 app.command("doctor")(doctor)

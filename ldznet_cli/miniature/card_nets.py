@@ -34,12 +34,12 @@ def _runs(nets: Nets) -> str:
         samples = net["samples"]
         counts = (str(samples["training"]), str(samples["validation"]))
         rows.append(
-            (NAMES[net["kind"]], str(net["step"]), f"{net['seconds']:.0f}", *counts, str(best["step"]),
-             _percent(best["miou"]), f"{net['threshold']:.2f}", f"`{net['digest'][:12]}`")
+            (NAMES[net["kind"]], str(net["step"]), f"{net['seconds']:.0f}", str(net["threads"]), *counts,
+             str(best["step"]), _percent(best["miou"]), f"{net['threshold']:.2f}", f"`{net['digest'][:12]}`")
         )  # fmt: skip
     sizes = ("training phrases", "validation phrases")
     validation = ("weights of step", "validation mIoU, %", "threshold")
-    return table(("net", "steps", "training seconds", *sizes, *validation, "digest"), rows)
+    return table(("net", "steps", "training seconds", "on threads", *sizes, *validation, "digest"), rows)
 
 
 def _held_out(nets: Nets, recipe: NetsRecipe, least_miou: float) -> str:

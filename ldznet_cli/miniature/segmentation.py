@@ -36,6 +36,9 @@ from ldznet_cli.training.run import Material, Plan, plan, read_record, run
 STYLE = "photo"
 """The only style whose masks are seen in training."""
 
+_RECORDED = ("step", "seconds", "threads", "samples", "validations", "versions")
+"""What the model card takes from a net's `training.json`."""
+
 _BATCH = 8
 _EVERY = 20
 """Steps from one event of a training to the next."""
@@ -147,7 +150,7 @@ class NetBuild:
             "ldm": self.digests.to_dict(),
             "threshold": info.threshold,
             "styles": [STYLE],
-            **{key: record[key] for key in ("step", "seconds", "samples", "validations", "versions")},
+            **{key: record[key] for key in _RECORDED},
             "held_out": held_out,
         }
 

@@ -1,6 +1,7 @@
 """Figures of recorded numbers as PNG: the same numbers give the same bytes (of one version of matplotlib).
 
-All values are shares in [0, 1], shown in per cent. Matplotlib is the extra `plots`, imported when a figure is drawn.
+All values but losses are shares in [0, 1], shown in per cent. Matplotlib is the extra `plots`, imported when a figure
+is drawn.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ldznet_cli.errors import UsageError
 from ldznet_cli.reporting.overlay import PALETTE
@@ -52,6 +54,14 @@ class Value:
 
 
 Curve = Sequence[tuple[float, Estimated]]
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """Of one training: (x, loss) of batches, and (x, mIoU) of validations, at least one of these."""
+
+    losses: Sequence[tuple[float, float]]
+    validations: Sequence[tuple[float, float]]
 
 
 def heat_map(
@@ -153,6 +163,33 @@ def lines(
     return png[0]
 
 
+def training_curves(runs: Mapping[str, TrainingCurve], *, x_label: str) -> bytes:
+    """Of each run the loss of its batches, pale, with their running mean, and the course of its validation."""
+    with _panels(9.6, 3.6, ("Loss on training batches", "Validation")) as ((losses, scores), png):
+        for number, (name, run) in enumerate(runs.items()):
+            colour, marker = _colour(number), _MARKERS[number % len(_MARKERS)]
+            if run.losses:
+                xs, ys = (np.array(values) for values in zip(*run.losses, strict=True))
+                losses.plot(xs, ys, color=colour, alpha=0.2, linewidth=0.8)
+                losses.plot(_running_mean(xs), _running_mean(ys), color=colour, linewidth=1.6)
+            points = [(x, 100 * value) for x, value in run.validations]
+            scores.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=name)
+        losses.set(xlabel=x_label, ylabel="binary cross-entropy", yscale="log")
+        for ticks in (losses.yaxis.set_major_formatter, losses.yaxis.set_minor_formatter):
+            ticks("{x:g}")
+        scores.set(xlabel=x_label, ylabel="mIoU, %")
+        for axes in (losses, scores):
+            axes.grid(visible=True, color="0.9")
+        _legend(scores)
+    return png[0]
+
+
+def _running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over a twenty-fifth of them."""
+    wide = max(1, len(values) // 25)
+    return np.convolve(values, np.full(wide, 1 / wide), mode="valid")
+
+
 def _colour(number: int) -> str:
     red, green, blue = PALETTE[_ORDER[number % len(_ORDER)]]
     return f"#{red:02x}{green:02x}{blue:02x}"
@@ -178,7 +215,15 @@ def _frame(column: int, row: int) -> Any:
 
 @contextmanager
 def _axes(width: float, height: float, title: str) -> Iterator[tuple[Any, list[bytes]]]:
-    """Axes of a figure in inches; when the block has ended, the list holds its PNG. No setting of the user's counts.
+    """A figure of one panel."""
+    with _panels(width, height, (title,)) as ([axes], png):
+        yield axes, png
+
+
+@contextmanager
+def _panels(width: float, height: float, titles: Sequence[str]) -> Iterator[tuple[list[Any], list[bytes]]]:
+    """Axes side by side in a figure that is sized in inches; when the block has ended, the list holds its PNG.
+    No setting of the user's counts.
 
     Raises UsageError without matplotlib.
     """
@@ -191,10 +236,11 @@ def _axes(width: float, height: float, title: str) -> Iterator[tuple[Any, list[b
     with mpl.rc_context(rc=mpl.rcParamsDefault):
         figure, png = Figure(figsize=(width, height), dpi=_DPI, layout="constrained"), list[bytes]()
         FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        axes.set_title(title, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        yield axes, png
+        panels = list(figure.subplots(1, len(titles), squeeze=False)[0])
+        for axes, title in zip(panels, titles, strict=True):
+            axes.set_title(title, fontsize=10)
+            axes.spines[["top", "right"]].set_visible(False)
+        yield panels, png
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
         png.append(buffer.getvalue())

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ldznet_cli.errors import ModelError, UsageError
@@ -200,7 +201,9 @@ def read_record(out: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); choose another --out, or --overwrite") from error
+        raise ModelError(
+            f"{path} cannot be read ({error}); `ldznet train --overwrite` begins the run anew"
+        ) from error
     return record
 
 
@@ -212,6 +215,7 @@ def _write_record(plan: Plan, state: Run) -> None:
         "settings": plan.settings,
         "samples": {"training": len(plan.training), "validation": len(plan.validation)},
         "versions": versions_of(*_PACKAGES),
+        "threads": torch.get_num_threads(),
         **{key: value for key, value in vars(state.progress).items() if key not in ("losses", "scaler")},
     }
     write_atomically(plan.out / RECORD, (json.dumps(record, indent=1) + "\n").encode())
