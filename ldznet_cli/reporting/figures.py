@@ -175,8 +175,9 @@ def training_curves(runs: Mapping[str, TrainingCurve], *, x_label: str) -> bytes
             points = [(x, 100 * value) for x, value in run.validations]
             scores.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=name)
         losses.set(xlabel=x_label, ylabel="binary cross-entropy", yscale="log")
-        for ticks in (losses.yaxis.set_major_formatter, losses.yaxis.set_minor_formatter):
-            ticks("{x:g}")
+        losses.yaxis.set_major_locator(_one_two_five())
+        losses.yaxis.set_major_formatter("{x:g}")
+        losses.minorticks_off()
         scores.set(xlabel=x_label, ylabel="mIoU, %")
         for axes in (losses, scores):
             axes.grid(visible=True, color="0.9")
@@ -205,6 +206,13 @@ def _legend(axes: Any) -> None:
     """Beside the axes, where it hides nothing."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _one_two_five() -> Any:
+    """Ticks of a logarithmic axis that can be read as plain numbers."""
+    from matplotlib.ticker import LogLocator
+
+    return LogLocator(subs=(1, 2, 5))
 
 
 def _frame(column: int, row: int) -> Any:
