@@ -28,6 +28,7 @@ from documents import write_block
 from ldznet_cli.cli import console, models
 from ldznet_cli.cli import main as ldznet
 from ldznet_cli.cli.material import Ask, gather
+from ldznet_cli.miniature.markdown import table
 from ldznet_cli.nets import build_net
 from ldznet_cli.training import processes
 from ldznet_cli.training.config import preset
@@ -169,19 +170,15 @@ def report(watch: Watch, parameters: int, options: argparse.Namespace) -> int:
 
 def write_doc(results: list[dict[str, Any]]) -> int:
     """The block of docs/training.md that shows them."""
-    lines = [
-        "| net | parameters, M | batch | precision | features | on | samples/s | s a step | "
-        + " | ".join(f"{phase}, %" for phase in PHASES)
-        + " |",
-        "|" + " --- |" * (8 + len(PHASES)),
-    ]
+    header = ["net", "parameters, M", "batch", "precision", "features", "on", "samples/s", "s a step"]
+    rows = []
     for found in sorted(results, key=lambda found: (found["parameters"], found["net"], found["batch"])):
         cells = [found["net"], f"{found['parameters'] / 1e6:.1f}", str(found["batch"]), found["dtype"]]
         cells += ["live" if found["live"] else "cached", found["device"]]
         cells += [f"{found['samples_per_second']:.3g}", f"{found['step']:.3g}"]
-        cells += [f"{100 * found['seconds'][phase] / found['step']:.1f}" for phase in PHASES]
-        lines.append("| " + " | ".join(cells) + " |")
-    write_block(DOC, "speed", "\n".join(lines))
+        rows.append([*cells, *(f"{100 * found['seconds'][phase] / found['step']:.1f}" for phase in PHASES)])
+    made = table([*header, *(f"{phase}, %" for phase in PHASES)], rows)
+    write_block(DOC, "speed", made.rstrip("\n"))
     return 0
 
 

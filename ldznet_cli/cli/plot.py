@@ -41,25 +41,25 @@ def plot(
     """
     from ldznet_cli.reporting.figures import training_curves
     from ldznet_cli.samples.atomic import write_atomically
-    from ldznet_cli.training.run import read_record
 
-    runs, records = list(dict.fromkeys(runs)), []
-    for run in runs:
-        record = read_record(run)
-        if record is None:
-            raise UsageError(f"{run}: no training run: expected a folder that `ldznet train` wrote")
-        if not record["validations"]:
-            raise NothingToDo(f"{run}: nothing was validated yet: draw it after {_first(record)} steps")
-        records.append(record)
-    curves = {name: _curve(record, over) for name, record in zip(_names(runs), records, strict=True)}
+    runs = list(dict.fromkeys(runs))
+    curves = {name: _curve(_record(run), over) for name, run in zip(_names(runs), runs, strict=True)}
     path = out or runs[0] / PICTURE
     write_atomically(path, training_curves(curves, x_label=over))
     console.say(f"ldznet: {path}: {', '.join(curves)}")
 
 
-def _first(record: Mapping[str, Any]) -> int:
-    """The step of the first validation."""
-    return min(int(record["settings"]["validate_every"]), int(record["settings"]["steps"]))
+def _record(run: Path) -> Mapping[str, Any]:
+    """What there is to draw. Raises UsageError for another folder, NothingToDo before the first validation."""
+    from ldznet_cli.training.run import read_record
+
+    record = read_record(run)
+    if record is None:
+        raise UsageError(f"{run}: no training run: expected a folder that `ldznet train` wrote")
+    if not record["validations"]:
+        first = min(record["settings"]["validate_every"], record["settings"]["steps"])
+        raise NothingToDo(f"{run}: nothing was validated yet: draw it after {first} steps")
+    return record
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
