@@ -19,7 +19,7 @@ Over = Literal["steps", "samples", "minutes"]
 
 
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that `ldznet train` wrote.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders that `ldznet train` wrote.")],
     over: Annotated[
         Over,
         typer.Option(
