@@ -10,13 +10,14 @@ from ldznet_cli.miniature.events import BuildEvent
 
 
 def show(events: Iterable[BuildEvent]) -> None:
-    """A bar for each stage, a line for each note."""
+    """A bar for each stage, a line for each note. A stage that comes again with another total gets a bar of its own."""
     with ExitStack() as bars:
-        stage, shown = "", None
+        stage, shown = None, None
         for event in events:
-            if event.stage != stage or shown is None:
+            if (event.stage, event.total) != stage or shown is None:
                 bars.close()
-                stage, shown = event.stage, bars.enter_context(console.progress(event.total, event.stage))
+                stage = event.stage, event.total
+                shown = bars.enter_context(console.progress(event.total, event.stage))
             shown.reach(event.done)
             if event.note:
                 console.say(f"{event.stage}: {event.note}")

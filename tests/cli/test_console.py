@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ldznet_cli.cli import console
+from ldznet_cli.cli import building, console
+from ldznet_cli.miniature.events import BuildEvent
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +61,12 @@ def test_progress_without_a_total_only_counts(capsys: pytest.CaptureFixture[str]
         shown.advance(3)
         assert shown.line().startswith("3 images, ")
     assert capsys.readouterr().err == ""
+
+
+def test_a_stage_that_comes_again_with_another_total_counts_anew(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_PLAIN_INTERVAL", 0)
+    building.show(BuildEvent("features", done, total) for done, total in ((1, 1), (1, 9), (2, 9)))
+    shown = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert shown == ["1/1 features", "1/9 features", "2/9 features"]

@@ -12,6 +12,7 @@ from ldznet_cli.miniature.paper.figures import write_figures
 from ldznet_cli.miniature.paper.jobs import FUSIONS, GROWTH, INITS, Job, few_masks, jobs, novel
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.tables import Results
+from ldznet_cli.miniature.paper.verdicts import verdicts
 from ldznet_cli.samples.atomic import write_atomically
 
 _HEAD = """# The paper in miniature
@@ -30,6 +31,10 @@ _FIGURES = {
 """How the names of each section's figures begin."""
 Trials = Sequence[Mapping[str, Any]]
 
+_EXPECTED = """
+Each comparison of the protocol with the order it expects, in points of mIoU at the run's own threshold (for words, AP).
+"Yes" and "no" stand where every seed was run and the interval excludes zero; one run's interval is over images alone.
+"""
 _TRIED = """
 Batch, precision and the range of learning rates were chosen by these ZNets, all with seed 0, each to the end of its
 own schedule: mIoU in % on validation scenes (`paper/trials.json`). No test scene was drawn. The last two say what ten
@@ -49,7 +54,9 @@ def write_page(docs: Path, results: Results, protocol: Protocol) -> Path:
     path = docs.parent / "paper-in-miniature.md"
     drawn = write_figures(docs / "figures", results, protocol)
     drawn += results["pictures"].about["pictures"] if "pictures" in results else []
-    write_atomically(path, page(results, protocol, drawn, read_trials(docs / "trials.json")).encode())
+    findings = docs / "findings.md"
+    words = findings.read_text("utf-8") if findings.exists() else ""
+    write_atomically(path, page(results, protocol, drawn, read_trials(docs / "trials.json"), words).encode())
     return path
 
 
@@ -59,12 +66,20 @@ def read_trials(path: Path) -> Trials:
     return runs
 
 
-def page(results: Results, protocol: Protocol, drawn: Sequence[str] = (), trials: Trials = ()) -> str:
+def page(
+    results: Results, protocol: Protocol, drawn: Sequence[str] = (), trials: Trials = (), findings: str = ""
+) -> str:
     """Its Markdown; a section without a result is left out, and its jobs are named as missing.
 
-    `drawn` are the names of the figures that there are; `trials` what was run before the protocol.
+    `drawn` are the names of the figures that there are; `trials` what was run before the protocol; `findings` what
+    people wrote of it all (`findings.md`).
     """
-    found = (("Before the protocol", _led(_TRIED, tables.trials(trials))), *_sections(results, protocol))
+    found = (
+        ("What was found", findings),
+        ("Expected, and seen", _led(_EXPECTED, verdicts(results, protocol))),
+        ("Before the protocol", _led(_TRIED, tables.trials(trials))),
+        *_sections(results, protocol),
+    )
     sections = (f"## {title}\n\n{text}{_shown(title, drawn)}" for title, text in found if text)
     return "\n".join([_HEAD, _state(jobs(protocol), results, protocol), *sections])
 

@@ -46,15 +46,33 @@ def mean(runs: Sequence[Result], name: str) -> Estimate:
     return _estimate(float(values.mean()), _redrawn(runs, name, 0), values)
 
 
+@dataclass(frozen=True)
+class Term:
+    """A net's mean of one number, and how it counts in a sum."""
+
+    weight: float
+    runs: Sequence[Result]
+    name: str
+
+
 def difference(
     runs: Sequence[Result], others: Sequence[Result], name: str, other_name: str | None = None
 ) -> Estimate:
     """The first's mean less the second's."""
-    second = other_name or name
-    values = np.array([run.numbers[name] for run in runs])
-    less = np.array([run.numbers[second] for run in others])
-    drawn = _redrawn(runs, name, 0) - _redrawn(others, second, 1)
-    return _estimate(float(values.mean() - less.mean()), drawn, np.array([]), min(len(values), len(less)))
+    return combination((Term(1, runs, name), Term(-1, others, other_name or name)))
+
+
+def combination(terms: Sequence[Term]) -> Estimate:
+    """The weighted sum of means; terms over the same runs redraw their seeds together."""
+    nets: list[tuple[str, ...]] = []
+    value, drawn = 0.0, np.zeros(1)
+    for term in terms:
+        net = tuple(run.job for run in term.runs)
+        if net not in nets:
+            nets.append(net)
+        value += term.weight * float(np.mean([run.numbers[term.name] for run in term.runs]))
+        drawn = drawn + term.weight * _redrawn(term.runs, term.name, nets.index(net))
+    return _estimate(value, drawn, np.array([]), min(len(term.runs) for term in terms))
 
 
 def _redrawn(runs: Sequence[Result], name: str, stream: int) -> Values:

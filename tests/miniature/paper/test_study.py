@@ -114,6 +114,7 @@ def test_the_page_has_what_was_run_and_says_what_was_not(done: Study) -> None:
     assert page.read_text("utf-8") == text
     assert f"{len(DONE)} of {len(jobs(small()))} runs are done" in text
     assert "LD-ZNet less ZNet | mIoU@best" in text
+    assert "| LD-ZNet above ZNet | photo |" in text
     assert "Where are the words?" in text
     assert "fed zeros" in text
     assert "on a random LDM" in text
@@ -127,6 +128,11 @@ def test_the_page_lists_what_was_tried_before_the_protocol(tmp_path: Path) -> No
     assert "## Before the protocol" in text
     assert text.count("| float32 |") + text.count("| bfloat16 |") == len(trials) > 0
     assert "Before the protocol" not in page({}, Protocol(), trials=read_trials(tmp_path / "none.json"))
+
+
+def test_the_page_begins_with_what_people_wrote_of_it() -> None:
+    assert "## What was found" not in page({}, Protocol())
+    assert page({}, Protocol(), findings="It works.\n").index("## What was found\n\nIt works.") > 0
 
 
 def test_figures_are_drawn_and_shown_on_the_page(done: Study) -> None:

@@ -1,0 +1,162 @@
+"""Every comparison of the protocol with its expected sign, and what the results say of it: computed, never written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ldznet_cli.miniature.card_nets import NAMES
+from ldznet_cli.miniature.markdown import table
+from ldznet_cli.miniature.paper.cells import interval
+from ldznet_cli.miniature.paper.jobs import FEW, GROWTH, INITS, RANDOM_LDM, seeded
+from ldznet_cli.miniature.paper.nets import CONTROLS, NOVEL
+from ldznet_cli.miniature.paper.protocol import Protocol
+from ldznet_cli.miniature.paper.real import SPLITS
+from ldznet_cli.miniature.paper.results import Result
+from ldznet_cli.miniature.paper.statistics import Estimate, Term, combination
+from ldznet_cli.miniature.paper.tables import OWN
+
+Results = Mapping[str, Result]
+Part = tuple[float, Sequence[str], str]
+"""A weight, the jobs of one net, and the number."""
+
+STEPS = (("rgbnet", "znet"), ("znet", "ldznet"))
+"""The paper's order, a step at a time."""
+MIDDLE = (300, 500)
+"""The paper's timesteps."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a sum of numbers is positive; `parts` are its terms."""
+
+    text: str
+    style: str
+    parts: tuple[Part, ...]
+
+
+def verdicts(results: Results, protocol: Protocol) -> str:
+    """A table of the claims whose numbers are there."""
+    rows = []
+    for claim in claims(protocol):
+        terms = [
+            Term(
+                weight,
+                [results[job] for job in jobs if job in results and name in results[job].numbers],
+                name,
+            )
+            for weight, jobs, name in claim.parts
+        ]
+        if all(term.runs for term in terms):
+            found = combination(terms)
+            rows.append((claim.text, claim.style, interval(found), str(found.seeds), word(found, protocol)))
+    return table(("expected", "style", "points, 95 % interval", "seeds", "seen"), rows) if rows else ""
+
+
+def word(found: Estimate, protocol: Protocol) -> str:
+    """What may be said of a claim: fewer seeds than the protocol's show no order."""
+    if not found.excludes_zero:
+        return "not told apart"
+    if found.seeds < len(protocol.seeds):
+        return "this run: yes" if found.value > 0 else "this run: **no**"
+    return "yes" if found.value > 0 else "**no**"
+
+
+def claims(protocol: Protocol) -> Iterator[Claim]:
+    """All of them, in the order of the protocol's table."""
+    for style in protocol.styles:
+        yield from _tables(style, protocol)
+    for style in protocol.styles[1:]:
+        yield from _wider(style, protocol)
+    for style in protocol.styles:
+        yield from _controls(style, protocol)
+    for style in protocol.styles:
+        yield from _words(style, protocol)
+    for style in protocol.styles:
+        yield from _singles(style, protocol)
+    for split in SPLITS:
+        jobs = [f"real-{split}-{name}" for name in ("znet", "rgbnet")]
+        yield Claim("ZNet above RGBNet, real pictures", split, _less([jobs[0]], [jobs[1]], OWN))
+
+
+def _less(
+    jobs: Sequence[str], others: Sequence[str], name: str, other: str | None = None
+) -> tuple[Part, Part]:
+    return (1.0, jobs, name), (-1.0, others, other or name)
+
+
+def _all(name: str, protocol: Protocol) -> list[str]:
+    return [seeded(name, seed) for seed in protocol.seeds]
+
+
+def _tables(style: str, protocol: Protocol) -> Iterator[Claim]:
+    for low, high in STEPS:
+        parts = _less(_all(high, protocol), _all(low, protocol), f"{style}/{OWN}")
+        yield Claim(f"{NAMES[high]} above {NAMES[low]}", style, parts)
+
+
+def _wider(style: str, protocol: Protocol) -> Iterator[Claim]:
+    """The lead on another style less the lead on the style of the masks."""
+    for low, high in STEPS:
+        jobs, others = _all(high, protocol), _all(low, protocol)
+        known = _less(others, jobs, f"{protocol.styles[0]}/{OWN}")
+        parts = (*_less(jobs, others, f"{style}/{OWN}"), *known)
+        yield Claim(
+            f"{NAMES[high]}'s lead over {NAMES[low]} wider than on {protocol.styles[0]}", style, parts
+        )
+
+
+def _controls(style: str, protocol: Protocol) -> Iterator[Claim]:
+    name, full = f"{style}/{OWN}", _all("ldznet", protocol)
+    yield Claim(
+        "LD-ZNet above LD-ZNet on a random LDM", style, _less(full, _all(RANDOM_LDM.name, protocol), name)
+    )
+    for control in CONTROLS:
+        yield Claim(
+            f"LD-ZNet above itself fed {control}", style, _less(full, full, name, f"{control}/{name}")
+        )
+
+
+def _words(style: str, protocol: Protocol) -> Iterator[Claim]:
+    job = ["noise-difference-by-timestep"]
+    for t in protocol.timesteps:
+        if MIDDLE[0] <= t < MIDDLE[1]:
+            parts = _less(job, job, f"{style}/t={t}/right", f"{style}/t={t}/other")
+            yield Claim(f"noise-difference: AP of the right phrase above another's at t={t}", style, parts)
+
+
+def _singles(style: str, protocol: Protocol) -> Iterator[Claim]:
+    """Of one seed, each beside the plain net's run of that seed."""
+    name, first = f"{style}/{OWN}", protocol.seeds[0]
+    znet, ldznet = seeded("znet", first), seeded("ldznet", first)
+    early, middle = (variant.name for variant in GROWTH)
+    fewest = min(protocol.mask_counts)
+    pairs = [
+        ("LD-ZNet on the whole LDM above one ended early", ldznet, middle),
+        ("LD-ZNet on an LDM ended early above one ended earlier", middle, early),
+        ("ZNet above concat", znet, "ldznet-concat"),
+        ("cross-attention above concat", ldznet, "ldznet-concat"),
+        ("positions in the pool above none", ldznet, "ldznet-no-positions"),
+        *(
+            (
+                f"{NAMES[kind.kind]} begun with the LDM above one begun at random",
+                seeded(kind.kind, first),
+                kind.name,
+            )
+            for kind in INITS
+        ),
+        ("LD-ZNet above CLIPSeg", ldznet, "clipseg"),
+        ("LD-ZNet above the noise-difference map", ldznet, "noise-difference"),
+        ("ZNet above the category mean", znet, "category-mean"),
+    ]
+    yield from (Claim(text, style, _less([job], [other], name)) for text, job, other in pairs)
+    most, one = max(protocol.draws), min(protocol.draws)
+    parts = _less(["draws"], ["draws"], f"{most} draws/{name}", f"{one} draws/{name}")
+    yield Claim(f"{most} noise draws above {one}", style, parts)
+    few = [f"{kind}-{fewest}-masks" for kind in reversed(FEW)]
+    parts4 = (*_less([few[0]], [few[1]], name), *_less([znet], [ldznet], name))
+    yield Claim(f"LD-ZNet's lead over ZNet wider with {fewest} scenes", style, parts4)
+    unseen = [f"{kind}-novel" for kind in reversed(FEW)]
+    key = f"{NOVEL}/{name}"
+    parts4 = (*_less([unseen[0]], [unseen[1]], key), *_less([znet], [ldznet], key))
+    yield Claim(f"LD-ZNet's lead on `{protocol.novel}` wider without its masks", style, parts4)
