@@ -32,8 +32,9 @@ _FIGURES = {
 Trials = Sequence[Mapping[str, Any]]
 
 _EXPECTED = """
-Each comparison of the protocol with the order it expects, in points of mIoU at the run's own threshold (for words, AP).
-"Yes" and "no" stand where every seed was run and the interval excludes zero; one run's interval is over images alone.
+Each comparison of the protocol with the order it expects, in points of mIoU: at the threshold that is best on the test
+set, as in the paper, and at the one that validation chose for the run. For words the points are of AP. "Yes" and "no"
+stand where every seed was run and the interval excludes zero; one run's interval is over images alone.
 """
 _TRIED = """
 Batch, precision and the range of learning rates were chosen by these ZNets, all with seed 0, each to the end of its
