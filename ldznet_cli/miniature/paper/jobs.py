@@ -14,8 +14,8 @@ from ldznet_cli.errors import NothingToDo
 from ldznet_cli.miniature.events import BuildEvent
 from ldznet_cli.miniature.paper import analyses, baseline, maps, pictures, real
 from ldznet_cli.miniature.paper.material import World
-from ldznet_cli.miniature.paper.nets import Tested, test_net
-from ldznet_cli.miniature.paper.protocol import Protocol
+from ldznet_cli.miniature.paper.nets import Tested, test_net, validate_controls
+from ldznet_cli.miniature.paper.protocol import Ldm, Protocol
 from ldznet_cli.miniature.paper.results import Result, machine
 from ldznet_cli.miniature.paper.scores import Scores
 from ldznet_cli.miniature.paper.training import Variant, train_net, trained
@@ -27,17 +27,17 @@ Made = Generator[BuildEvent, None, tuple[Mapping[str, object], Scores]]
 
 THREE = tuple(Variant(kind, kind, kind) for kind in KINDS)
 """The paper's tables (a) and (b)."""
-RANDOM_LDM = Variant("ldznet-random-ldm", "ldznet", "ldznet", ldm="random")
-GROWTH = (
-    Variant("ldznet-early-ldm", "ldznet", "ldznet", ldm="early"),
-    Variant("ldznet-middle-ldm", "ldznet", "ldznet", ldm="middle"),
-)
+RANDOM_LDM = Variant("ldznet-random-ldm", "ldznet", "ldznet", ldm="random", start="bundled")
+"""It starts as LD-ZNet does: nothing but the features is another LDM's."""
+FEW: tuple[Kind, ...] = ("znet", "ldznet")
+"""The nets whose gap is asked for: where the LDM knows less, and where masks are few."""
+YOUNGER: tuple[Ldm, ...] = ("early", "middle")
+GROWTH = tuple(Variant(f"{kind}-{ldm}-ldm", kind, kind, ldm=ldm) for ldm in YOUNGER for kind in FEW)
+"""Weights, text and features are the younger LDM's."""
 FUSIONS = (
     Variant("ldznet-concat", "ldznet", "ldznet", fusion="concat"),
     Variant("ldznet-no-positions", "ldznet", "ldznet", positions=False),
 )
-FEW: tuple[Kind, ...] = ("znet", "ldznet")
-"""The nets whose gap is asked for where masks are few."""
 INITS = tuple(Variant(f"{kind}-random-init", kind, kind, init="random") for kind in KINDS)
 
 
@@ -73,6 +73,7 @@ def jobs(protocol: Protocol) -> list[Job]:
     return [
         *_rates(protocol),
         *_tables(protocol),
+        Job("feature-use", 1, False, partial(_with_ldznet, validate_controls)),
         *_maps(),
         *_growth(protocol),
         *_analyses(),

@@ -9,7 +9,7 @@ from typing import Any
 
 from ldznet_cli.miniature.paper import tables
 from ldznet_cli.miniature.paper.figures import write_figures
-from ldznet_cli.miniature.paper.jobs import FUSIONS, GROWTH, INITS, Job, few_masks, jobs, novel
+from ldznet_cli.miniature.paper.jobs import FUSIONS, INITS, Job, few_masks, jobs, novel
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.tables import Results
 from ldznet_cli.miniature.paper.verdicts import verdicts
@@ -30,18 +30,26 @@ _FIGURES = {
 }
 """How the names of each section's figures begin."""
 Trials = Sequence[Mapping[str, Any]]
+Versions = Mapping[int, Results]
 
 _EXPECTED = """
 Each comparison of the protocol with the order it expects, in points of mIoU: at the threshold that is best on the test
 set, as in the paper, and at the one that validation chose for the run. For words the points are of AP. "Yes" and "no"
 stand where every seed was run and the interval excludes zero; one run's interval is over images alone.
 """
-_TRIED = """
-Batch, precision and the range of learning rates were chosen by these ZNets, all with seed 0, each to the end of its
-own schedule: mIoU in % on validation scenes (`paper/trials.json`). No test scene was drawn. The last two say what ten
-minutes of two cores bring, and twice as many.
-"""
+_TRIED = "mIoU in % on validation scenes, at the last step of each (`paper/trials.json`)."
 _ONE_SEED = "One seed, intervals over images alone.\n\n"
+_GROWTH = """
+One seed, intervals over images alone. Weights, text and features are of an LDM that was trained with the same recipe,
+ended earlier.
+"""
+_USED = """
+The same on validation scenes, for this study's LD-ZNet (first seed) and for the bundled one, which was trained longer:
+"""
+_EARLIER = """
+What was run under version {version}, on test scenes of its own, and why it ended ([protocol](paper/protocol.md)). One
+run a line; nothing below is behind a number above.
+"""
 _GENERATED = """
 The paper's AI-generated images were drawn masks for by people. Of images that the miniature LDM makes, nobody knows the
 masks: a mask by one of these nets, or by the LDM's own maps, would score the nets by one of themselves; and an image
@@ -50,36 +58,43 @@ is that scene. So they are not scored; `cartoon` and `sketch` play their part.
 """
 
 
-def write_page(docs: Path, results: Results, protocol: Protocol) -> Path:
+def write_page(docs: Path, results: Results, protocol: Protocol, versions: Versions | None = None) -> Path:
     """The page beside the folder `docs`, and its figures inside; returns its path. Raises UsageError: no matplotlib."""
     path = docs.parent / "paper-in-miniature.md"
     drawn = write_figures(docs / "figures", results, protocol)
     drawn += results["pictures"].about["pictures"] if "pictures" in results else []
     findings = docs / "findings.md"
     words = findings.read_text("utf-8") if findings.exists() else ""
-    write_atomically(path, page(results, protocol, drawn, read_trials(docs / "trials.json"), words).encode())
+    trials = read_trials(docs / "trials.json")
+    write_atomically(path, page(results, protocol, drawn, trials, words, versions).encode())
     return path
 
 
 def read_trials(path: Path) -> Trials:
-    """The ZNets that were trained before the protocol was settled; none where there is no such file."""
-    runs: Trials = json.loads(path.read_text("utf-8"))["runs"] if path.exists() else []
-    return runs
+    """What was tried before each version of the protocol, and why; nothing where there is no such file."""
+    tried: Trials = json.loads(path.read_text("utf-8"))["before"] if path.exists() else []
+    return tried
 
 
 def page(
-    results: Results, protocol: Protocol, drawn: Sequence[str] = (), trials: Trials = (), findings: str = ""
+    results: Results,
+    protocol: Protocol,
+    drawn: Sequence[str] = (),
+    trials: Trials = (),
+    findings: str = "",
+    versions: Versions | None = None,
 ) -> str:
     """Its Markdown; a section without a result is left out, and its jobs are named as missing.
 
     `drawn` are the names of the figures that there are; `trials` what was run before the protocol; `findings` what
-    people wrote of it all (`findings.md`).
+    people wrote of it all (`findings.md`); `versions` the results of earlier versions of the protocol.
     """
     found = (
         ("What was found", findings),
         ("Expected, and seen", _led(_EXPECTED, verdicts(results, protocol))),
-        ("Before the protocol", _led(_TRIED, tables.trials(trials))),
+        *_tried(trials),
         *_sections(results, protocol),
+        *_earlier(versions or {}, protocol),
     )
     sections = (f"## {title}\n\n{text}{_shown(title, drawn)}" for title, text in found if text)
     return "\n".join([_HEAD, _state(jobs(protocol), results, protocol), *sections])
@@ -100,7 +115,9 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
             f"{'(a) In-domain' if style == 'photo' else '(b) Generalisation'}: `{style}`",
             "\n".join(filter(None, parts)),
         )
-    yield "Controls: does the gain come from what the LDM knows?", tables.controls(results, protocol)
+    used = _led(_USED, tables.feature_use(results))
+    controls = "\n".join(filter(None, (tables.controls(results, protocol), used)))
+    yield "Controls: does the gain come from what the LDM knows?", controls
     yield (
         "Where are the words? The noise-difference map by timestep",
         _led("Mean pixel AP in % over object phrases:", tables.grounding(results, protocol)),
@@ -112,7 +129,7 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
             tables.ceiling(results, protocol),
         ),
     )
-    yield "The LDM's training", _led(_ONE_SEED, tables.singles(GROWTH, results, protocol))
+    yield "The LDM's training", _led(_GROWTH, tables.growth(results, protocol))
     yield (
         "Blocks and timesteps",
         _led(
@@ -138,6 +155,18 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
             tables.real(results),
         ),
     )
+
+
+def _tried(trials: Trials) -> Iterator[tuple[str, str]]:
+    for tried in trials:
+        text = _led(f"{tried['why']} {_TRIED}", tables.trials(tried["runs"]))
+        yield f"Before version {tried['version']} of the protocol", text
+
+
+def _earlier(versions: Versions, protocol: Protocol) -> Iterator[tuple[str, str]]:
+    for version, results in versions.items():
+        text = _led(_EARLIER.format(version=version), tables.earlier(results, protocol))
+        yield f"Version {version} of the protocol", text
 
 
 def _shown(title: str, drawn: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`docs/paper/results/<job>.json`: one finished run, with all that its numbers depend on.
+"""`docs/paper/results/<version of the protocol>/<job>.json`: one finished run, with all that its numbers depend on.
 
 format        "ldznet.paper/1"
 job           its name, which is the file's
@@ -73,8 +73,14 @@ def read_result(path: Path) -> Result:
 
 def read_results(folder: Path, protocol: Protocol) -> dict[str, Result]:
     """All results of this very protocol, by job."""
+    found = read_folder(folder)
+    return {job: result for job, result in found.items() if result.protocol["digest"] == protocol.digest}
+
+
+def read_folder(folder: Path) -> dict[str, Result]:
+    """All results in a folder, by job, of whatever protocol."""
     found = [read_result(path) for path in sorted(folder.glob("*.json"))]
-    return {result.job: result for result in found if result.protocol["digest"] == protocol.digest}
+    return {result.job: result for result in found}
 
 
 def machine() -> dict[str, Any]:

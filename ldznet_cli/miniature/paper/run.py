@@ -11,12 +11,12 @@ from ldznet_cli.miniature.events import BuildEvent
 from ldznet_cli.miniature.paper.jobs import Job, jobs
 from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.page import write_page
-from ldznet_cli.miniature.paper.results import Result, read_results
+from ldznet_cli.miniature.paper.results import Result, read_folder, read_results
 
 
 @dataclass(frozen=True)
 class Study:
-    """The jobs of `world.protocol`, with their results under `docs/results/`."""
+    """The jobs of `world.protocol`, with their results under `docs/results/<version>/`."""
 
     world: World
     docs: Path
@@ -24,7 +24,10 @@ class Study:
     @property
     def folder(self) -> Path:
         """Where the results lie."""
-        return self.docs / "results"
+        return self._of(self.world.protocol.version)
+
+    def _of(self, version: int) -> Path:
+        return self.docs / "results" / str(version)
 
     def results(self) -> dict[str, Result]:
         """Those that are there."""
@@ -57,7 +60,8 @@ class Study:
 
     def write_page(self) -> Path:
         """The page of what is there, beside `docs`."""
-        return write_page(self.docs, self.results(), self.world.protocol)
+        earlier = {v: read_folder(self._of(v)) for v in range(1, self.world.protocol.version)}
+        return write_page(self.docs, self.results(), self.world.protocol, earlier)
 
     def run(self, todo: Sequence[Job]) -> Generator[BuildEvent, None, None]:
         """Do these jobs; as each ends, its result and the page are written. Raises Interrupted when told to stop."""

@@ -32,6 +32,11 @@ def of_class(samples: SampleSet, name: str) -> SampleSet:
     return _of(samples, kept, f"of {name}")
 
 
+def present(samples: SampleSet) -> SampleSet:
+    """The samples whose phrase names something that is there: the only ones that test scenes have."""
+    return _of(samples, [sample for sample in samples.samples if not sample.absent], "present")
+
+
 def fewer_scenes(samples: SampleSet, count: int, seed: int = 0) -> SampleSet:
     """The samples of `count` images, drawn from the seed: a smaller count's are among a greater one's.
 

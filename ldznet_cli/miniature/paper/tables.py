@@ -10,7 +10,7 @@ from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
 from ldznet_cli.miniature.paper.analyses import BLIND
 from ldznet_cli.miniature.paper.cells import NONE, interval, millions, minutes, number, share, verdict
-from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, seeded, tuning
+from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, YOUNGER, seeded, tuning
 from ldznet_cli.miniature.paper.nets import CONTROLS, NOVEL
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.real import SPLITS
@@ -25,7 +25,10 @@ COLUMNS = (
     "mIoU@0.3", "mIoU@0.5", "mIoU@best", "mIoU@own", "IoU_FG@0.3", "IoU_FG@0.5", "IoU_FG@best", "AP", "AP_exact",
 )  # fmt: skip
 COMPARED = ("mIoU@best", "mIoU@own", "IoU_FG@best")
+BEST = "all/mIoU@best"
+"""At the threshold that is best on the very set, as in the paper."""
 OWN = "all/mIoU@own"
+"""At the one that validation chose."""
 PAPER = {
     "RGBNet": ("46.7", "56.2", "77.2"),
     "ZNet": ("51.3", "59.0", "78.7"),
@@ -51,10 +54,12 @@ def learning_rates(results: Results, protocol: Protocol) -> str:
 def trials(tried: Sequence[Mapping[str, Any]]) -> str:
     """Runs before the protocol, in the order they were made: what was varied, and where each ended."""
     header = (
-        "batch", "learning rate", "steps", "samples seen", "precision", "threads", "minutes", "mIoU, %", "otherwise",
+        "net", "batch", "learning rate", "steps", "samples seen", "precision", "threads", "minutes", "mIoU, %",
+        "otherwise",
     )  # fmt: skip
     rows = [
         (
+            NAMES[run["net"]],
             str(run["batch"]),
             f"{run['learning_rate']:g}",
             str(run["steps"]),
@@ -127,6 +132,49 @@ def controls(results: Results, protocol: Protocol) -> str:
             if runs
         ]
     return table(("style", "", "mIoU at the run's own threshold, %", "less LD-ZNet"), rows)
+
+
+def feature_use(results: Results) -> str:
+    """LD-ZNet with its own features and with those that lie, on validation scenes."""
+    found = results.get("feature-use")
+    if found is None:
+        return ""
+    rows = []
+    for name, title in (("study", "LD-ZNet"), ("bundled", "the bundled LD-ZNet")):
+        own = f"{name}/own/{BEST}"
+        rows.append((title, interval(mean([found], own)), ""))
+        for control in CONTROLS:
+            key = f"{name}/{control}/{BEST}"
+            less = interval(difference([found], [found], key, own))
+            rows.append((f"{title} fed {control}", interval(mean([found], key)), less))
+    return table(("", "mIoU at the best threshold, %", "less with its own features"), rows)
+
+
+def growth(results: Results, protocol: Protocol) -> str:
+    """ZNet and LD-ZNet by how long their LDM was trained."""
+    first = protocol.seeds[0]
+    ldms = [(f"{steps} steps", f"-{ldm}-ldm") for steps, ldm in zip(protocol.ldm_steps, YOUNGER, strict=True)]
+    rows = []
+    for title, suffix in [*ldms, ("the bundled one", f"-s{first}")]:
+        znet, ldznet = results.get(f"znet{suffix}"), results.get(f"ldznet{suffix}")
+        if znet is None or ldznet is None:
+            continue
+        for style in protocol.styles:
+            key = f"{style}/{BEST}"
+            lead = interval(difference([ldznet], [znet], key))
+            rows.append((title, style, interval(mean([znet], key)), interval(mean([ldznet], key)), lead))
+    return table(("LDM", "style", "ZNet, mIoU in %", "LD-ZNet", "LD-ZNet's lead"), rows) if rows else ""
+
+
+def earlier(results: Results, protocol: Protocol) -> str:
+    """The tested runs of an earlier version, a line each."""
+    rows = [
+        (job, *(number([found], f"{style}/{name}") for style in protocol.styles for name in (BEST, OWN)))
+        for job, found in results.items()
+        if f"{protocol.styles[0]}/{BEST}" in found.numbers
+    ]
+    header = [f"{style}, {name}" for style in protocol.styles for name in ("best threshold", "own")]
+    return table(("mIoU, %", *header), rows) if rows else ""
 
 
 def singles(variants: Sequence[Variant], results: Results, protocol: Protocol, prefix: str = "") -> str:

@@ -30,6 +30,9 @@ class Variant:
     positions: bool = True
     init: str = "ldm"
     ldm: Ldm = "bundled"
+    """Whose features and text."""
+    start: Ldm | None = None
+    """Whose UNet it starts from; `ldm`'s when None."""
     scenes: int | None = None
     """How many training scenes; all of them when None."""
     without: str | None = None
@@ -40,7 +43,7 @@ def train_net(world: World, variant: Variant, rate: float, seed: int) -> Generat
     """The run folder of the trained net; goes on where it was interrupted."""
     folder = world.own / "runs" / f"{variant.name}-{rate:g}-{seed}"
     yield from world.features(variant.ldm)
-    ldm = FrozenLDM.load(world.ldm(variant.ldm), blocks=())
+    ldm = FrozenLDM.load(world.ldm(variant.start or variant.ldm), blocks=())
     config = replace(world.protocol.training, learning_rate=rate, seed=seed)
     net = net_config(world, variant, ldm)
     begun = plan(folder, config, net, variant.init, _material(world, variant, net))

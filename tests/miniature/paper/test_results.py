@@ -10,7 +10,7 @@ import pytest
 
 from ldznet_cli.errors import AnnotationError, ModelError, UsageError
 from ldznet_cli.miniature.paper.protocol import Protocol
-from ldznet_cli.miniature.paper.results import Result, machine, read_result, read_results
+from ldznet_cli.miniature.paper.results import Result, machine, read_folder, read_result, read_results
 from ldznet_cli.miniature.paper.seed import seed_of
 from ldznet_cli.miniature.paper.seed import test_seed as drawn_seed
 
@@ -29,6 +29,12 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
     found = read_result(tmp_path / "znet-s0.json")
     assert replace(found, replicates={}) == replace(result(), replicates={})
     np.testing.assert_allclose(found.replicates["photo/all/mIoU@best"], [0.0, 0.25, 1.0], atol=1 / 65535)
+
+
+def test_results_of_an_earlier_version_are_still_read(tmp_path: Path) -> None:
+    result("a").write(tmp_path)
+    result("b", digest="0" * 64).write(tmp_path)
+    assert list(read_folder(tmp_path)) == ["a", "b"]
 
 
 def test_results_of_another_protocol_do_not_count(tmp_path: Path) -> None:
@@ -95,5 +101,5 @@ def test_a_changed_protocol_needs_a_new_version_and_gets_a_new_seed(docs: Path) 
         drawn_seed(docs, changed)
     (docs / "protocol.md").write_text("version 2\n")
     commit(docs)
-    assert drawn_seed(docs, replace(changed, version=2)) != first
+    assert drawn_seed(docs, replace(changed, version=PROTOCOL.version + 1)) != first
     assert drawn_seed(docs, PROTOCOL) == first

@@ -2,24 +2,30 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from ldznet_cli.errors import Interrupted, NothingToDo, UsageError
 from ldznet_cli.miniature.net_recipe import NetsRecipe
-from ldznet_cli.miniature.paper.jobs import chosen_rate, jobs
+from ldznet_cli.miniature.paper import training
+from ldznet_cli.miniature.paper.jobs import GROWTH, RANDOM_LDM, THREE, chosen_rate, jobs
 from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.page import page, read_trials
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.run import Study
 from ldznet_cli.miniature.recipe import tiny
 from ldznet_cli.training.config import preset
+from ldznet_cli.training.loop import TrainEvent
+from ldznet_cli.training.run import Plan
 
 DONE = (
-    "rate-znet-0.001", "rate-ldznet-0.001", "znet-s0", "ldznet-s0", "ldznet-random-ldm-s0", "ceiling", "draws",
+    "rate-znet-0.001", "rate-ldznet-0.001", "znet-s0", "ldznet-s0", "ldznet-random-ldm-s0", "feature-use", "ceiling",
+    "draws",
     "noise-difference-by-timestep", "probes", "pictures", "category-mean", "noise-difference",
     "ldznet-no-positions", "znet-novel",
 )  # fmt: skip
@@ -58,7 +64,7 @@ def test_every_job_asked_for_leaves_a_result_that_says_what_it_is(done: Study) -
     results = done.results()
     assert set(results) == set(DONE)
     for job, result in results.items():
-        tested = not job.startswith(("rate-", "probes"))
+        tested = not job.startswith(("rate-", "probes", "feature-use"))
         assert result.test_seed == (11 if tested else None)
         assert bool(result.numbers) == (not job.startswith(("rate-", "pictures")))
         assert result.machine["versions"]["torch"]
@@ -76,6 +82,24 @@ def test_numbers_are_there_for_every_style_subset_and_control(done: Study) -> No
     assert {len(drawn) for drawn in done.results()["ldznet-s0"].replicates.values()} <= set(range(1, 21))
     assert not any(name.startswith("zeros") for name in done.results()["znet-s0"].numbers)
     assert any(name.startswith("novel/cartoon/") for name in done.results()["znet-s0"].numbers)
+
+
+def test_the_random_control_starts_as_every_net_does(done: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = {}
+
+    def caught(
+        plan: Plan, *, unet_weights: Callable[[], dict[str, Tensor]], stop: object
+    ) -> Iterator[TrainEvent]:
+        begun[plan.out.name] = unet_weights()
+        return iter(())
+
+    monkeypatch.setattr(training, "run", caught)
+    for variant in (RANDOM_LDM, THREE[-1], GROWTH[0]):
+        ldm = replace(variant, ldm="random") if variant.ldm == "early" else variant
+        list(training.train_net(done.world, ldm, 1e-3, 9))
+    control, plain, young = begun.values()
+    assert all(torch.equal(control[key], plain[key]) for key in plain)
+    assert not torch.equal(control["conv_in.weight"], young["conv_in.weight"])
 
 
 def test_what_is_done_is_not_done_again(done: Study) -> None:
@@ -118,6 +142,7 @@ def test_the_page_has_what_was_run_and_says_what_was_not(done: Study) -> None:
     assert "Where are the words?" in text
     assert "fed zeros" in text
     assert "on a random LDM" in text
+    assert "the bundled LD-ZNet fed zeros" in text
     for job in done.missing():
         assert job.name in text
 
@@ -125,9 +150,17 @@ def test_the_page_has_what_was_run_and_says_what_was_not(done: Study) -> None:
 def test_the_page_lists_what_was_tried_before_the_protocol(tmp_path: Path) -> None:
     trials = read_trials(Path(__file__).parents[3] / "docs" / "paper" / "trials.json")
     text = page({}, Protocol(), trials=trials)
-    assert "## Before the protocol" in text
-    assert text.count("| float32 |") + text.count("| bfloat16 |") == len(trials) > 0
-    assert "Before the protocol" not in page({}, Protocol(), trials=read_trials(tmp_path / "none.json"))
+    assert "## Before version 1 of the protocol" in text
+    runs = sum(len(tried["runs"]) for tried in trials)
+    assert text.count("| float32 |") + text.count("| bfloat16 |") == runs > 0
+    assert "Before version" not in page({}, Protocol(), trials=read_trials(tmp_path / "none.json"))
+
+
+def test_the_page_lists_earlier_versions_with_their_runs(done: Study) -> None:
+    text = page({}, small(), versions={1: done.results()})
+    assert "## Version 1 of the protocol" in text
+    rows = [line for line in text.split("## Version 1")[1].splitlines() if line.startswith("| znet-s0 |")]
+    assert len(rows) == 1
 
 
 def test_the_page_begins_with_what_people_wrote_of_it() -> None:
