@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ _FIGURES = {
 }
 """How the names of each section's figures begin."""
 Trials = Sequence[Mapping[str, Any]]
-Versions = Mapping[int, Results]
 
 _EXPECTED = """
 Each comparison of the protocol with the order it expects, in points of mIoU: at the threshold that is best on the test
@@ -50,6 +50,10 @@ _EARLIER = """
 What was run under version {version}, on test scenes of its own, and why it ended ([protocol](paper/protocol.md)). One
 run a line; nothing below is behind a number above.
 """
+_TIMES = """
+`make paper` does all that is missing, `ldznet miniature paper --job znet-s0` one run, `--dry-run` lists them. Minutes,
+mostly with another run beside on the machine's other core:
+"""
 _GENERATED = """
 The paper's AI-generated images were drawn masks for by people. Of images that the miniature LDM makes, nobody knows the
 masks: a mask by one of these nets, or by the LDM's own maps, would score the nets by one of themselves; and an image
@@ -58,45 +62,50 @@ is that scene. So they are not scored; `cartoon` and `sketch` play their part.
 """
 
 
-def write_page(docs: Path, results: Results, protocol: Protocol, versions: Versions | None = None) -> Path:
+@dataclass(frozen=True)
+class Beside:
+    """What the page shows beside the results of its version of the protocol."""
+
+    drawn: Sequence[str] = ()
+    """The names of the figures that there are."""
+    trials: Trials = ()
+    """What was tried before each version, and why."""
+    findings: str = ""
+    """What people wrote of it all."""
+    earlier: Mapping[int, Results] = field(default_factory=dict)
+    """The results of earlier versions."""
+
+
+def write_page(docs: Path, results: Results, protocol: Protocol, earlier: Mapping[int, Results]) -> Path:
     """The page beside the folder `docs`, and its figures inside; returns its path. Raises UsageError: no matplotlib."""
     path = docs.parent / "paper-in-miniature.md"
     drawn = write_figures(docs / "figures", results, protocol)
     drawn += results["pictures"].about["pictures"] if "pictures" in results else []
     findings = docs / "findings.md"
     words = findings.read_text("utf-8") if findings.exists() else ""
-    trials = read_trials(docs / "trials.json")
-    write_atomically(path, page(results, protocol, drawn, trials, words, versions).encode())
+    beside = Beside(drawn, read_trials(docs / "trials.json"), words, earlier)
+    write_atomically(path, page(results, protocol, beside).encode())
     return path
 
 
 def read_trials(path: Path) -> Trials:
-    """What was tried before each version of the protocol, and why; nothing where there is no such file."""
+    """The trials in a file; none where there is no such file."""
     tried: Trials = json.loads(path.read_text("utf-8"))["before"] if path.exists() else []
     return tried
 
 
-def page(
-    results: Results,
-    protocol: Protocol,
-    drawn: Sequence[str] = (),
-    trials: Trials = (),
-    findings: str = "",
-    versions: Versions | None = None,
-) -> str:
-    """Its Markdown; a section without a result is left out, and its jobs are named as missing.
-
-    `drawn` are the names of the figures that there are; `trials` what was run before the protocol; `findings` what
-    people wrote of it all (`findings.md`); `versions` the results of earlier versions of the protocol.
-    """
+def page(results: Results, protocol: Protocol, beside: Beside | None = None) -> str:
+    """Its Markdown; a section without a result is left out, and its jobs are named as missing."""
+    beside = beside or Beside()
     found = (
-        ("What was found", findings),
+        ("What was found", beside.findings),
         ("Expected, and seen", _led(_EXPECTED, verdicts(results, protocol))),
-        *_tried(trials),
         *_sections(results, protocol),
-        *_earlier(versions or {}, protocol),
+        ("Commands and times", _led(_TIMES, tables.times(results))),
+        *_tried(beside.trials),
+        *_earlier(beside.earlier, protocol),
     )
-    sections = (f"## {title}\n\n{text}{_shown(title, drawn)}" for title, text in found if text)
+    sections = (f"## {title}\n\n{text}{_shown(title, beside.drawn)}" for title, text in found if text)
     return "\n".join([_HEAD, _state(jobs(protocol), results, protocol), *sections])
 
 
@@ -108,8 +117,9 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     for style in protocol.styles:
         parts = [tables.main(style, subset, results, protocol) for subset in ("all", "objects", "stuff")]
         if style == "photo" and parts[0]:
-            parts.append("The paper's own, on PhraseCut:\n\n" + tables.paper_rows())
+            parts.append(tables.papers(tables.PHRASECUT, "PhraseCut"))
         if style == protocol.styles[-1] and parts[0]:
+            parts.append(tables.papers(tables.AIGI, "100 AI-generated images"))
             parts.append(_GENERATED.lstrip())
         yield (
             f"{'(a) In-domain' if style == 'photo' else '(b) Generalisation'}: `{style}`",
@@ -137,9 +147,10 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
         ),
     )
     yield "Noise draws", _led(_ONE_SEED, tables.draws(results, protocol))
+    fusion = _led(_ONE_SEED, tables.singles(FUSIONS, results, protocol))
     yield (
         "Fusion, and positions in the attention pool",
-        _led(_ONE_SEED, tables.singles(FUSIONS, results, protocol)),
+        f"{fusion}\n{tables.papers(tables.FUSION, 'PhraseCut')}" if fusion else "",
     )
     yield "Start at random", _led(_ONE_SEED, tables.singles(INITS, results, protocol))
     yield "Few masks", _led(_ONE_SEED, tables.singles(few_masks(protocol), results, protocol))
@@ -163,7 +174,7 @@ def _tried(trials: Trials) -> Iterator[tuple[str, str]]:
         yield f"Before version {tried['version']} of the protocol", text
 
 
-def _earlier(versions: Versions, protocol: Protocol) -> Iterator[tuple[str, str]]:
+def _earlier(versions: Mapping[int, Results], protocol: Protocol) -> Iterator[tuple[str, str]]:
     for version, results in versions.items():
         text = _led(_EARLIER.format(version=version), tables.earlier(results, protocol))
         yield f"Version {version} of the protocol", text

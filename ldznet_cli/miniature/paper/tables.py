@@ -29,12 +29,24 @@ BEST = "all/mIoU@best"
 """At the threshold that is best on the very set, as in the paper."""
 OWN = "all/mIoU@own"
 """At the one that validation chose."""
-PAPER = {
+PHRASECUT = {
     "RGBNet": ("46.7", "56.2", "77.2"),
     "ZNet": ("51.3", "59.0", "78.7"),
     "LD-ZNet": ("52.7", "60.0", "78.9"),
 }
 """mIoU, IoU_FG and AP on PhraseCut (the paper's table 1), each at its best threshold on the test set itself."""
+AIGI = {
+    "RGBNet": ("63.4", "84.1"),
+    "ZNet": ("68.4", "85.0"),
+    "LD-ZNet": ("74.1", "89.6"),
+}
+"""mIoU and AP on 100 images that diffusion models made (the paper's table of AI-generated images)."""
+FUSION = {
+    "ZNet (none)": PHRASECUT["ZNet"],
+    "concat": ("50.2", "59.0", "78.1"),
+    "cross-attention": PHRASECUT["LD-ZNet"],
+}
+"""mIoU, IoU_FG and AP on PhraseCut by how the features come in (the paper's table 4)."""
 
 
 def runs_of(name: str, results: Results, protocol: Protocol) -> list[Result]:
@@ -109,9 +121,15 @@ def _steps(
             yield f"{high} less {low}", metric, interval(found), verdict(found, protocol)
 
 
-def paper_rows() -> str:
-    """The paper's own."""
-    return table(("net", "mIoU", "IoU_FG", "AP"), [(name, *PAPER[name]) for name in PAPER])
+def papers(rows: Mapping[str, Sequence[str]], where: str) -> str:
+    """The paper's own rows, of its own nets on other data: `where`."""
+    metrics = (
+        ("mIoU", "IoU_FG", "AP")
+        if len(next(iter(rows.values()))) == len(PHRASECUT["ZNet"])
+        else ("mIoU", "AP")
+    )
+    shown = table(("the paper's", *metrics), [(name, *values) for name, values in rows.items()])
+    return f"The paper's own, on {where}:\n\n{shown}"
 
 
 def controls(results: Results, protocol: Protocol) -> str:
@@ -275,6 +293,24 @@ def baselines(results: Results, protocol: Protocol) -> str:
         if len(rows) > len(protocol.styles)
         else ""
     )
+
+
+def times(results: Results) -> str:
+    """Minutes of every run that was timed, in the order of their names."""
+    rows = [
+        (
+            job,
+            *(_minutes(found.about.get(name)) for name in ("seconds", "test_seconds")),
+            str(found.machine["threads"]),
+        )
+        for job, found in results.items()
+        if "seconds" in found.about
+    ]
+    return table(("run", "training", "test", "threads"), rows) if rows else ""
+
+
+def _minutes(seconds: float | None) -> str:
+    return NONE if seconds is None else f"{seconds / 60:.1f}"
 
 
 def ceiling(results: Results, protocol: Protocol) -> str:

@@ -15,7 +15,7 @@ from ldznet_cli.miniature.net_recipe import NetsRecipe
 from ldznet_cli.miniature.paper import training
 from ldznet_cli.miniature.paper.jobs import GROWTH, RANDOM_LDM, THREE, chosen_rate, jobs
 from ldznet_cli.miniature.paper.material import World
-from ldznet_cli.miniature.paper.page import page, read_trials
+from ldznet_cli.miniature.paper.page import Beside, page, read_trials
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.run import Study
 from ldznet_cli.miniature.recipe import tiny
@@ -149,15 +149,15 @@ def test_the_page_has_what_was_run_and_says_what_was_not(done: Study) -> None:
 
 def test_the_page_lists_what_was_tried_before_the_protocol(tmp_path: Path) -> None:
     trials = read_trials(Path(__file__).parents[3] / "docs" / "paper" / "trials.json")
-    text = page({}, Protocol(), trials=trials)
+    text = page({}, Protocol(), Beside(trials=trials))
     assert "## Before version 1 of the protocol" in text
     runs = sum(len(tried["runs"]) for tried in trials)
     assert text.count("| float32 |") + text.count("| bfloat16 |") == runs > 0
-    assert "Before version" not in page({}, Protocol(), trials=read_trials(tmp_path / "none.json"))
+    assert "Before version" not in page({}, Protocol(), Beside(trials=read_trials(tmp_path / "none.json")))
 
 
 def test_the_page_lists_earlier_versions_with_their_runs(done: Study) -> None:
-    text = page({}, small(), versions={1: done.results()})
+    text = page({}, small(), Beside(earlier={1: done.results()}))
     assert "## Version 1 of the protocol" in text
     rows = [line for line in text.split("## Version 1")[1].splitlines() if line.startswith("| znet-s0 |")]
     assert len(rows) == 1
@@ -165,7 +165,7 @@ def test_the_page_lists_earlier_versions_with_their_runs(done: Study) -> None:
 
 def test_the_page_begins_with_what_people_wrote_of_it() -> None:
     assert "## What was found" not in page({}, Protocol())
-    assert page({}, Protocol(), findings="It works.\n").index("## What was found\n\nIt works.") > 0
+    assert page({}, Protocol(), Beside(findings="It works.\n")).index("## What was found\n\nIt works.") > 0
 
 
 def test_figures_are_drawn_and_shown_on_the_page(done: Study) -> None:
