@@ -72,7 +72,7 @@ def word(found: Estimate, protocol: Protocol) -> str:
     if not found.excludes_zero:
         return "not told apart"
     if found.seeds < len(protocol.seeds):
-        return "this run: yes" if found.value > 0 else "this run: **no**"
+        return "points to yes" if found.value > 0 else "points to **no**"
     return "yes" if found.value > 0 else "**no**"
 
 

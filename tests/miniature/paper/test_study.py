@@ -143,6 +143,9 @@ def test_the_page_has_what_was_run_and_says_what_was_not(done: Study) -> None:
     assert "fed zeros" in text
     assert "on a random LDM" in text
     assert "the bundled LD-ZNet fed zeros" in text
+    assert "| the bundled one | photo |" in text
+    assert re.search(r"\| znet-s0 \| [\d.]+ \| [\d.]+ \| \d+ \|", text)
+    assert text.count("The paper's own, on ") == 3
     for job in done.missing():
         assert job.name in text
 

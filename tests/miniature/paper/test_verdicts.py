@@ -41,7 +41,7 @@ def test_an_order_is_claimed_with_every_seed_and_only_so() -> None:
     [both] = table_of(*znets, *rgbnets)
     assert both == ["ZNet above RGBNet", "photo", "2", *("10.0 [10.0, 10.0]", "yes") * 2]
     [one] = table_of(znets[0], *rgbnets)
-    assert (one[2], one[4]) == ("1", "this run: yes")
+    assert (one[2], one[4]) == ("1", "points to yes")
     ldznets = [result(f"ldznet-s{seed}", photo=0.55) for seed in (0, 1)]
     assert [row[4] for row in table_of(*ldznets, *znets, *rgbnets)] == ["yes", "**no**"]
 
@@ -52,7 +52,7 @@ def test_an_order_is_claimed_with_every_seed_and_only_so() -> None:
         (-0.1, 0.1, 2, "not told apart"),
         (0.1, 0.2, 2, "yes"),
         (-0.2, -0.1, 2, "**no**"),
-        (-0.2, -0.1, 1, "this run: **no**"),
+        (-0.2, -0.1, 1, "points to **no**"),
     ],
 )
 def test_the_word_for_an_interval(low: float, high: float, seeds: int, said: str) -> None:
