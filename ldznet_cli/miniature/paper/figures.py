@@ -10,7 +10,7 @@ from ldznet_cli.miniature.paper.jobs import FEW, THREE, few_masks, seeded
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.results import Result
 from ldznet_cli.miniature.paper.statistics import Estimate, mean
-from ldznet_cli.miniature.paper.tables import OWN, runs_of
+from ldznet_cli.miniature.paper.tables import BEST, runs_of
 from ldznet_cli.reporting import figures as plots
 from ldznet_cli.samples.atomic import write_atomically
 
@@ -32,9 +32,9 @@ def _figures(results: Results, protocol: Protocol) -> Iterator[tuple[str, bytes]
     nets = {name: runs for name, runs in nets.items() if runs}
     if nets:
         series = {
-            name: [mean(runs, f"{style}/{OWN}") for style in protocol.styles] for name, runs in nets.items()
+            name: [mean(runs, f"{style}/{BEST}") for style in protocol.styles] for name, runs in nets.items()
         }
-        title = "Trained on masks of photo alone"
+        title = f"Trained on masks of {protocol.styles[0]} alone, at the best threshold"
         yield "tables.png", plots.bars(list(protocol.styles), series, title=title, y_label="mIoU")
     if (found := results.get("noise-difference-by-timestep")) is not None:
         for style in protocol.styles:
@@ -73,7 +73,7 @@ def _few_masks(results: Results, protocol: Protocol) -> Iterator[tuple[str, byte
             runs = {variant.scenes or most: results.get(variant.name) for variant in fewer}
             runs[most] = results.get(seeded(kind, first))
             points = [
-                (count, mean([run], f"{style}/{OWN}")) for count, run in runs.items() if run is not None
+                (count, mean([run], f"{style}/{BEST}")) for count, run in runs.items() if run is not None
             ]
             if len(points) > 1:
                 curves[NAMES[kind]] = points

@@ -10,9 +10,11 @@ from typing import Any
 
 from ldznet_cli.miniature.paper import tables
 from ldznet_cli.miniature.paper.figures import write_figures
-from ldznet_cli.miniature.paper.jobs import FUSIONS, INITS, Job, few_masks, jobs, novel
+from ldznet_cli.miniature.paper.jobs import FUSIONS, INITS, Job, few_masks, jobs, novel, seeded
+from ldznet_cli.miniature.paper.nets import NOVEL
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.tables import Results
+from ldznet_cli.miniature.paper.training import Variant
 from ldznet_cli.miniature.paper.verdicts import verdicts
 from ldznet_cli.samples.atomic import write_atomically
 
@@ -148,16 +150,18 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
         ),
     )
     yield "Noise draws", _led(_ONE_SEED, tables.draws(results, protocol))
-    fusion = _led(_ONE_SEED, tables.singles(FUSIONS, results, protocol))
+    first = protocol.seeds[0]
+    pairs = [*tables.beside_plain(FUSIONS, protocol), (seeded("znet", first), seeded("ldznet", first))]
+    fusion = tables.singles(pairs, results, protocol)
     yield (
         "Fusion, and positions in the attention pool",
-        f"{fusion}\n{tables.papers(tables.FUSION, 'PhraseCut')}" if fusion else "",
+        f"{_led(_ONE_SEED, fusion)}\n{tables.papers(tables.FUSION, 'PhraseCut')}" if fusion else "",
     )
-    yield "Start at random", _led(_ONE_SEED, tables.singles(INITS, results, protocol))
-    yield "Few masks", _led(_ONE_SEED, tables.singles(few_masks(protocol), results, protocol))
+    yield "Start at random", _plain(INITS, results, protocol)
+    yield "Few masks", _plain(few_masks(protocol), results, protocol)
     yield (
         f"A class without a mask: `{protocol.novel}`",
-        _led(f"{_ONE_SEED}On its phrases alone.", tables.novel(novel(protocol), results, protocol)),
+        _plain(novel(protocol), results, protocol, "On its phrases alone.", f"{NOVEL}/"),
     )
     yield "Baselines", _led(_ONE_SEED, tables.baselines(results, protocol))
     yield (
@@ -173,6 +177,14 @@ def _tried(trials: Trials) -> Iterator[tuple[str, str]]:
     for tried in trials:
         text = _led(f"{tried['why']} {_TRIED}", tables.trials(tried["runs"]))
         yield f"Before version {tried['version']} of the protocol", text
+
+
+def _plain(
+    variants: Sequence[Variant], results: Results, protocol: Protocol, words: str = "", prefix: str = ""
+) -> str:
+    """Variants beside the plain nets."""
+    pairs = tables.beside_plain(variants, protocol)
+    return _led(f"{_ONE_SEED}{words}", tables.singles(pairs, results, protocol, prefix))
 
 
 def _earlier(versions: Mapping[int, Results], protocol: Protocol) -> Iterator[tuple[str, str]]:

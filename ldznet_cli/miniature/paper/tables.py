@@ -11,7 +11,7 @@ from ldznet_cli.miniature.markdown import table
 from ldznet_cli.miniature.paper.analyses import BLIND
 from ldznet_cli.miniature.paper.cells import NONE, interval, millions, minutes, number, share, verdict
 from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, YOUNGER, seeded, tuning
-from ldznet_cli.miniature.paper.nets import CONTROLS, NOVEL
+from ldznet_cli.miniature.paper.nets import CONTROLS
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.real import SPLITS
 from ldznet_cli.miniature.paper.results import Result
@@ -139,17 +139,33 @@ def controls(results: Results, protocol: Protocol) -> str:
         return ""
     rows = []
     for style in protocol.styles:
-        name = f"{style}/{OWN}"
-        lines = [(f"LD-ZNet fed {control}", full, f"{control}/{name}") for control in CONTROLS]
-        lines += [("LD-ZNet on a random LDM", runs_of(RANDOM_LDM.name, results, protocol), name)]
-        lines += [("ZNet", runs_of("znet", results, protocol), name)]
-        rows.append((style, "LD-ZNet", interval(mean(full, name)), ""))
-        rows += [
-            (style, label, interval(mean(runs, key)), interval(difference(runs, full, key, name)))
-            for label, runs, key in lines
-            if runs
-        ]
-    return table(("style", "", "mIoU at the run's own threshold, %", "less LD-ZNet"), rows)
+        lines = [(f"LD-ZNet fed {control}", full, f"{control}/{style}") for control in CONTROLS]
+        lines += [("LD-ZNet on a random LDM", runs_of(RANDOM_LDM.name, results, protocol), style)]
+        lines += [("ZNet", runs_of("znet", results, protocol), style)]
+        rows.append((style, "LD-ZNet", *_alone(full, style)))
+        rows += [(style, label, *_beside(runs, full, key, style)) for label, runs, key in lines if runs]
+    return table(("style", "", *_columns("LD-ZNet")), rows)
+
+
+def _columns(other: str) -> tuple[str, ...]:
+    """The header of `_beside`'s cells."""
+    return "mIoU at the best threshold, %", f"less {other}", "at the run's own", f"less {other}"
+
+
+def _beside(runs: Sequence[Result], others: Sequence[Result], key: str, other: str) -> tuple[str, ...]:
+    """At both thresholds the mean over `runs`, and what is left of it less that over `others`."""
+    return tuple(
+        interval(found)
+        for name in (BEST, OWN)
+        for found in (
+            mean(runs, f"{key}/{name}"),
+            difference(runs, others, f"{key}/{name}", f"{other}/{name}"),
+        )
+    )
+
+
+def _alone(runs: Sequence[Result], key: str) -> tuple[str, ...]:
+    return tuple(cell for name in (BEST, OWN) for cell in (interval(mean(runs, f"{key}/{name}")), ""))
 
 
 def feature_use(results: Results) -> str:
@@ -195,24 +211,21 @@ def earlier(results: Results, protocol: Protocol) -> str:
     return table(("mIoU, %", *header), rows) if rows else ""
 
 
-def singles(variants: Sequence[Variant], results: Results, protocol: Protocol, prefix: str = "") -> str:
-    """Runs of one seed, each beside the plain net's run of the same seed; `prefix` as `novel/`."""
-    rows = []
-    for variant in variants:
-        run, plain = results.get(variant.name), results.get(seeded(variant.tuned, protocol.seeds[0]))
-        if run is None or plain is None:
-            continue
-        for style in protocol.styles:
-            key = f"{prefix}{style}/{OWN}"
-            plainly, less = interval(mean([plain], key)), interval(difference([run], [plain], key))
-            rows.append((variant.name, style, interval(mean([run], key)), plainly, less))
-    header = ("run", "style", "mIoU, %", "the plain net of this seed", "less the plain net")
-    return table(header, rows) if rows else ""
+def singles(pairs: Sequence[tuple[str, str]], results: Results, protocol: Protocol, prefix: str = "") -> str:
+    """Runs of one seed, each beside another of that seed, by their jobs; `prefix` as `novel/`."""
+    rows = [
+        (job, style, other, *_beside([results[job]], [results[other]], key, key))
+        for job, other in pairs
+        if job in results and other in results
+        for style in protocol.styles
+        for key in (f"{prefix}{style}",)
+    ]
+    return table(("run", "style", "beside", *_columns("it")), rows) if rows else ""
 
 
-def novel(variants: Sequence[Variant], results: Results, protocol: Protocol) -> str:
-    """The same, on phrases of the class that was never seen with a mask."""
-    return singles(variants, results, protocol, f"{NOVEL}/")
+def beside_plain(variants: Sequence[Variant], protocol: Protocol) -> list[tuple[str, str]]:
+    """Each variant's job with that of the plain net whose learning rate it has."""
+    return [(variant.name, seeded(variant.tuned, protocol.seeds[0])) for variant in variants]
 
 
 def grounding(results: Results, protocol: Protocol) -> str:
@@ -260,12 +273,14 @@ def draws(results: Results, protocol: Protocol) -> str:
             *(
                 number([found], f"{way}/{style}/{name}")
                 for style in protocol.styles
-                for name in (OWN, "all/AP_exact")
+                for name in (BEST, OWN, "all/AP_exact")
             ),
         )
         for way in ways
     ]
-    header = [f"{style}, {name}" for style in protocol.styles for name in ("mIoU", "exact AP")]
+    header = [
+        f"{style}, {name}" for style in protocol.styles for name in ("mIoU", "own threshold", "exact AP")
+    ]
     return table(("", *header), rows)
 
 
@@ -281,7 +296,7 @@ def baselines(results: Results, protocol: Protocol) -> str:
             style,
             *(
                 number([results[job]], f"{style}/{name}")
-                for name in (OWN, "objects/mIoU@own", "all/AP_exact")
+                for name in (BEST, OWN, "objects/mIoU@best", "all/AP_exact")
             ),
         )
         for job, title in names.items()
@@ -289,7 +304,7 @@ def baselines(results: Results, protocol: Protocol) -> str:
         for style in protocol.styles
     ]
     return (
-        table(("", "style", "mIoU", "mIoU of objects", "exact AP"), rows)
+        table(("", "style", "mIoU", "own threshold", "mIoU of objects", "exact AP"), rows)
         if len(rows) > len(protocol.styles)
         else ""
     )
