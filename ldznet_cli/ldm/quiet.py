@@ -33,10 +33,14 @@ def quiet_libraries() -> Iterator[None]:
         for name in levels:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         disable_progress_bars()
+        for library in (diffusers_logging, transformers_logging):
+            library.disable_progress_bar()
         try:
             yield
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
-            if had_bars:
+            if had_bars:  # diffusers cannot be asked for its own
                 enable_progress_bars()
+                for library in (diffusers_logging, transformers_logging):
+                    library.enable_progress_bar()

@@ -6,9 +6,11 @@ import logging
 import subprocess
 import sys
 import warnings
-from pathlib import Path
+
+import pytest
 
 from ldznet_cli.ldm.quiet import quiet_libraries
+from ldznet_cli.miniature.bundle import ldm_folder
 
 SCRIPT = """
 import sys
@@ -17,10 +19,20 @@ ldm = FrozenLDM.load(sys.argv[1], blocks=None)
 ldm.encode_text(["lamp"])
 """
 
+PIPELINE = """
+import sys
+from pathlib import Path
+from ldznet_cli.ldm.quiet import quiet_libraries
+with quiet_libraries():
+    from ldznet_cli.miniature.pipeline import load_pipeline
+load_pipeline(Path(sys.argv[1]))
+"""
 
-def test_loading_a_model_prints_nothing(tiny_ldm: Path) -> None:
+
+@pytest.mark.parametrize("script", [SCRIPT, PIPELINE])
+def test_loading_a_model_prints_nothing(script: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tiny_ldm)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, str(ldm_folder())], capture_output=True, text=True, check=False
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
