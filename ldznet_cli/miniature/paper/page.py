@@ -16,6 +16,7 @@ from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.tables import Results
 from ldznet_cli.miniature.paper.training import Variant
 from ldznet_cli.miniature.paper.verdicts import verdicts
+from ldznet_cli.reporting.published import AIGI, FUSION, PHRASECUT
 from ldznet_cli.samples.atomic import write_atomically
 
 _HEAD = """# The paper in miniature
@@ -120,9 +121,9 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     for style in protocol.styles:
         parts = [tables.main(style, subset, results, protocol) for subset in ("all", "objects", "stuff")]
         if style == "photo" and parts[0]:
-            parts.append(tables.papers(tables.PHRASECUT, "PhraseCut"))
+            parts.append(tables.papers(PHRASECUT, "PhraseCut"))
         if style == protocol.styles[-1] and parts[0]:
-            parts.append(tables.papers(tables.AIGI, "100 AI-generated images"))
+            parts.append(tables.papers(AIGI, "100 AI-generated images"))
             parts.append(_GENERATED.lstrip())
         yield (
             f"{'(a) In-domain' if style == 'photo' else '(b) Generalisation'}: `{style}`",
@@ -155,7 +156,7 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     fusion = tables.singles(pairs, results, protocol)
     yield (
         "Fusion, and positions in the attention pool",
-        f"{_led(_ONE_SEED, fusion)}\n{tables.papers(tables.FUSION, 'PhraseCut')}" if fusion else "",
+        f"{_led(_ONE_SEED, fusion)}\n{tables.papers(FUSION, 'PhraseCut')}" if fusion else "",
     )
     yield "Start at random", _plain(INITS, results, protocol)
     yield "Few masks", _plain(few_masks(protocol), results, protocol)

@@ -18,6 +18,7 @@ from ldznet_cli.miniature.paper.results import Result
 from ldznet_cli.miniature.paper.statistics import difference, mean
 from ldznet_cli.miniature.paper.training import Variant
 from ldznet_cli.nets.config import KINDS
+from ldznet_cli.reporting.published import FUSION, Published
 
 Results = Mapping[str, Result]
 
@@ -29,24 +30,6 @@ BEST = "all/mIoU@best"
 """At the threshold that is best on the very set, as in the paper."""
 OWN = "all/mIoU@own"
 """At the one that validation chose."""
-PHRASECUT = {
-    "RGBNet": ("46.7", "56.2", "77.2"),
-    "ZNet": ("51.3", "59.0", "78.7"),
-    "LD-ZNet": ("52.7", "60.0", "78.9"),
-}
-"""mIoU, IoU_FG and AP on PhraseCut (the paper's table 1), each at its best threshold on the test set itself."""
-AIGI = {
-    "RGBNet": ("63.4", "84.1"),
-    "ZNet": ("68.4", "85.0"),
-    "LD-ZNet": ("74.1", "89.6"),
-}
-"""mIoU and AP on 100 images that diffusion models made (the paper's table of AI-generated images)."""
-FUSION = {
-    "ZNet (none)": PHRASECUT["ZNet"],
-    "concat": ("50.2", "59.0", "78.1"),
-    "cross-attention": PHRASECUT["LD-ZNet"],
-}
-"""mIoU, IoU_FG and AP on PhraseCut by how the features come in (the paper's table 4)."""
 
 
 def runs_of(name: str, results: Results, protocol: Protocol) -> list[Result]:
@@ -121,14 +104,11 @@ def _steps(
             yield f"{high} less {low}", metric, interval(found), verdict(found, protocol)
 
 
-def papers(rows: Mapping[str, Sequence[str]], where: str) -> str:
-    """The paper's own rows, of its own nets on other data: `where`."""
-    metrics = (
-        ("mIoU", "IoU_FG", "AP")
-        if len(next(iter(rows.values()))) == len(PHRASECUT["ZNet"])
-        else ("mIoU", "AP")
-    )
-    shown = table(("the paper's", *metrics), [(name, *values) for name, values in rows.items()])
+def papers(published: Published, where: str) -> str:
+    """The paper's own rows, of its own nets on other data: `where`; those of other papers are left out."""
+    nets = {*NAMES.values(), *(row[0] for row in FUSION.rows)}
+    rows = [row for row in published.rows if row[0] in nets]
+    shown = table(("the paper's", *published.columns[1:]), rows)
     return f"The paper's own, on {where}:\n\n{shown}"
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
 from ldznet_cli.miniature.paper.cells import NONE, interval
-from ldznet_cli.miniature.paper.jobs import FEW, INITS, RANDOM_LDM, seeded
+from ldznet_cli.miniature.paper.jobs import INITS, RANDOM_LDM, seeded
 from ldznet_cli.miniature.paper.nets import CONTROLS, NOVEL
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.real import SPLITS
-from ldznet_cli.miniature.paper.results import Result
 from ldznet_cli.miniature.paper.statistics import Estimate, Term, combination
-from ldznet_cli.miniature.paper.tables import BEST, OWN
+from ldznet_cli.miniature.paper.tables import BEST, OWN, Results
 
-Results = Mapping[str, Result]
 Part = tuple[float, Sequence[str], str]
 """A weight, the jobs of one net, and the number."""
 
@@ -99,6 +97,11 @@ def _less(
     return (1.0, jobs, name), (-1.0, others, other or name)
 
 
+def _lead(text: str, style: str, lead: tuple[Part, Part], other: tuple[Part, Part]) -> Claim:
+    """That one difference is greater than another."""
+    return Claim(text, style, (*lead, *((-weight, jobs, name) for weight, jobs, name in other)))
+
+
 def _all(name: str, protocol: Protocol) -> list[str]:
     return [seeded(name, seed) for seed in protocol.seeds]
 
@@ -111,13 +114,12 @@ def _tables(style: str, protocol: Protocol, miou: str) -> Iterator[Claim]:
 
 def _wider(style: str, protocol: Protocol, miou: str) -> Iterator[Claim]:
     """The lead on another style less the lead on the style of the masks."""
+    known = protocol.styles[0]
     for low, high in STEPS:
-        jobs, others = _all(high, protocol), _all(low, protocol)
-        known = _less(others, jobs, f"{protocol.styles[0]}/{miou}")
-        parts = (*_less(jobs, others, f"{style}/{miou}"), *known)
-        yield Claim(
-            f"{NAMES[high]}'s lead over {NAMES[low]} wider than on {protocol.styles[0]}", style, parts
+        here, there = (
+            _less(_all(high, protocol), _all(low, protocol), f"{where}/{miou}") for where in (style, known)
         )
+        yield _lead(f"{NAMES[high]}'s lead over {NAMES[low]} wider than on {known}", style, here, there)
 
 
 def _controls(style: str, protocol: Protocol, miou: str) -> Iterator[Claim]:
@@ -163,18 +165,16 @@ def _singles(style: str, protocol: Protocol, miou: str) -> Iterator[Claim]:
     yield from (Claim(text, style, _less([job], [other], name)) for text, job, other in pairs)
     whole = f"s{first}"
     for older, younger in ((whole, "middle-ldm"), ("middle-ldm", "early-ldm")):
-        lead = _less([f"ldznet-{older}"], [f"znet-{older}"], name)
-        before = _less([f"znet-{younger}"], [f"ldznet-{younger}"], name)
+        lead, before = (_less([f"ldznet-{ldm}"], [f"znet-{ldm}"], name) for ldm in (older, younger))
         named = "the bundled LDM" if older == whole else "the middle LDM"
         text = f"LD-ZNet's lead over ZNet wider on {named} than on the {younger.removesuffix('-ldm')} one"
-        yield Claim(text, style, (*lead, *before))
+        yield _lead(text, style, lead, before)
     most, one = max(protocol.draws), min(protocol.draws)
     parts = _less(["draws"], ["draws"], f"{most} draws/{name}", f"{one} draws/{name}")
     yield Claim(f"{most} noise draws above {one}", style, parts)
-    few = [f"{kind}-{fewest}-masks" for kind in reversed(FEW)]
-    parts4 = (*_less([few[0]], [few[1]], name), *_less([znet], [ldznet], name))
-    yield Claim(f"LD-ZNet's lead over ZNet wider with {fewest} scenes", style, parts4)
-    unseen = [f"{kind}-novel" for kind in reversed(FEW)]
+    few = _less([f"ldznet-{fewest}-masks"], [f"znet-{fewest}-masks"], name)
+    text = f"LD-ZNet's lead over ZNet wider with {fewest} scenes"
+    yield _lead(text, style, few, _less([ldznet], [znet], name))
     key = f"{NOVEL}/{name}"
-    parts4 = (*_less([unseen[0]], [unseen[1]], key), *_less([znet], [ldznet], key))
-    yield Claim(f"LD-ZNet's lead on `{protocol.novel}` wider without its masks", style, parts4)
+    text = f"LD-ZNet's lead on `{protocol.novel}` wider without its masks"
+    yield _lead(text, style, _less(["ldznet-novel"], ["znet-novel"], key), _less([ldznet], [znet], key))
