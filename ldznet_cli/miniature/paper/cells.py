@@ -30,11 +30,12 @@ def number(runs: Sequence[Result], name: str) -> str:
     return interval(mean(runs, name))
 
 
-def verdict(found: Estimate, protocol: Protocol) -> str:
-    """What may be said of a difference under the protocol: an order needs all seeds and an interval without zero."""
-    if found.seeds < len(protocol.seeds):
-        return f"{found.seeds} of {len(protocol.seeds)} seeds: no claim"
-    return ("higher" if found.value > 0 else "**lower**") if found.excludes_zero else "not told apart"
+def verdict(found: Estimate, protocol: Protocol, yes: str = "yes", no: str = "**no**") -> str:
+    """What may be said of a difference that is expected above zero: fewer seeds than the protocol's show no order."""
+    if not found.excludes_zero:
+        return "not told apart"
+    said = yes if found.value > 0 else no
+    return said if found.seeds >= len(protocol.seeds) else f"points to {said}"
 
 
 def millions(runs: Sequence[Result]) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from ldznet_cli.miniature.card_nets import NAMES
-from ldznet_cli.miniature.paper.jobs import FEW, THREE, few_masks, seeded
+from ldznet_cli.miniature.paper.jobs import FEW, THREE, few_masks, runs_of, seeded
 from ldznet_cli.miniature.paper.protocol import Protocol
-from ldznet_cli.miniature.paper.results import Result
+from ldznet_cli.miniature.paper.results import Result, Results
+from ldznet_cli.miniature.paper.scores import BEST
 from ldznet_cli.miniature.paper.statistics import Estimate, mean
-from ldznet_cli.miniature.paper.tables import BEST, runs_of
 from ldznet_cli.reporting import figures as plots
 from ldznet_cli.samples.atomic import write_atomically
-
-Results = Mapping[str, Result]
 
 
 def write_figures(folder: Path, results: Results, protocol: Protocol) -> list[str]:

@@ -16,12 +16,11 @@ from ldznet_cli.miniature.paper import analyses, baseline, maps, pictures, real
 from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.nets import Tested, test_net, validate_controls
 from ldznet_cli.miniature.paper.protocol import Ldm, Protocol
-from ldznet_cli.miniature.paper.results import Result, machine
+from ldznet_cli.miniature.paper.results import Result, Results, machine
 from ldznet_cli.miniature.paper.scores import Scores
 from ldznet_cli.miniature.paper.training import Variant, train_net, trained
 from ldznet_cli.nets.config import KINDS, Kind
 
-Results = Mapping[str, Result]
 Made = Generator[BuildEvent, None, tuple[Mapping[str, object], Scores]]
 """What a job gives: what is to be said about the run, and its numbers."""
 
@@ -109,6 +108,11 @@ def _tables(protocol: Protocol) -> list[Job]:
 def seeded(name: str, seed: int) -> str:
     """The job of a net that is run with several seeds."""
     return f"{name}-s{seed}"
+
+
+def runs_of(name: str, results: Results, protocol: Protocol) -> list[Result]:
+    """The runs of one net that are there, by seed."""
+    return [results[job] for seed in protocol.seeds if (job := seeded(name, seed)) in results]
 
 
 def _growth(protocol: Protocol) -> list[Job]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ldznet_cli.miniature.paper import tables
+from ldznet_cli.miniature.paper import readings, tables
 from ldznet_cli.miniature.paper.figures import write_figures
 from ldznet_cli.miniature.paper.jobs import FUSIONS, INITS, Job, few_masks, jobs, novel, seeded
 from ldznet_cli.miniature.paper.nets import NOVEL
 from ldznet_cli.miniature.paper.protocol import Protocol
-from ldznet_cli.miniature.paper.tables import Results
+from ldznet_cli.miniature.paper.results import Results
 from ldznet_cli.miniature.paper.training import Variant
 from ldznet_cli.miniature.paper.verdicts import verdicts
 from ldznet_cli.reporting.published import AIGI, FUSION, PHRASECUT
@@ -105,7 +105,7 @@ def page(results: Results, protocol: Protocol, beside: Beside | None = None) -> 
         ("What was found", beside.findings),
         ("Expected, and seen", _led(_EXPECTED, verdicts(results, protocol))),
         *_sections(results, protocol),
-        ("Commands and times", _led(_TIMES, tables.times(results))),
+        ("Commands and times", _led(_TIMES, readings.times(results))),
         *_tried(beside.trials),
         *_earlier(beside.earlier, protocol),
     )
@@ -129,28 +129,28 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
             f"{'(a) In-domain' if style == 'photo' else '(b) Generalisation'}: `{style}`",
             "\n".join(filter(None, parts)),
         )
-    used = _led(_USED, tables.feature_use(results))
+    used = _led(_USED, readings.feature_use(results))
     controls = "\n".join(filter(None, (tables.controls(results, protocol), used)))
     yield "Controls: does the gain come from what the LDM knows?", controls
     yield (
         "Where are the words? The noise-difference map by timestep",
-        _led("Mean pixel AP in % over object phrases:", tables.grounding(results, protocol)),
+        _led("Mean pixel AP in % over object phrases:", readings.grounding(results, protocol)),
     )
     yield (
         "What a coarse grid allows",
         _led(
             "mIoU in % of the true masks, averaged to a grid and brought back:",
-            tables.ceiling(results, protocol),
+            readings.ceiling(results, protocol),
         ),
     )
     yield "The LDM's training", _led(_GROWTH, tables.growth(results, protocol))
     yield (
         "Blocks and timesteps",
         _led(
-            "AP in % of logistic regression on one block at one timestep:", tables.probes(results, protocol)
+            "AP in % of logistic regression on one block at one timestep:", readings.probes(results, protocol)
         ),
     )
-    yield "Noise draws", _led(_ONE_SEED, tables.draws(results, protocol))
+    yield "Noise draws", _led(_ONE_SEED, readings.draws(results, protocol))
     first = protocol.seeds[0]
     pairs = [*tables.beside_plain(FUSIONS, protocol), (seeded("znet", first), seeded("ldznet", first))]
     fusion = tables.singles(pairs, results, protocol)
@@ -176,7 +176,7 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
 
 def _tried(trials: Trials) -> Iterator[tuple[str, str]]:
     for tried in trials:
-        text = _led(f"{tried['why']} {_TRIED}", tables.trials(tried["runs"]))
+        text = _led(f"{tried['why']} {_TRIED}", readings.trials(tried["runs"]))
         yield f"Before version {tried['version']} of the protocol", text
 
 

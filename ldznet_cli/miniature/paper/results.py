@@ -57,6 +57,10 @@ class Result:
         write_atomically(folder / f"{self.job}.json", (text + "\n").encode())
 
 
+Results = Mapping[str, Result]
+"""By job."""
+
+
 def read_result(path: Path) -> Result:
     """The inverse of `Result.write`. Raises AnnotationError for anything else."""
     try:

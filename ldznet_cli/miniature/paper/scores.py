@@ -28,6 +28,10 @@ SUBSETS = {"all": "all", "kind:thing": "objects", "kind:stuff": "stuff"}
 KEPT = {"mIoU": ("0.3", "0.5", "best", "own"), "IoU_FG": ("0.3", "0.5", "best")}
 """Of each metric, the rules by which pixels become foreground; all AP numbers are kept as well."""
 PRECISIONS = ("AP", "AP_exact")
+BEST = "all/mIoU@best"
+"""At the threshold that is best on the very set, as in the paper."""
+OWN = "all/mIoU@own"
+"""At the one that validation chose."""
 
 
 @dataclass(frozen=True)

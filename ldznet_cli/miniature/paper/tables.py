@@ -1,40 +1,28 @@
-"""The study's tables, each from the results that are there; empty where none is."""
+"""The study's tables of nets beside nets, each from the results that are there; empty where none is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
-from ldznet_cli.miniature.paper.analyses import BLIND
 from ldznet_cli.miniature.paper.cells import NONE, interval, millions, minutes, number, share, verdict
-from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, YOUNGER, seeded, tuning
+from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, YOUNGER, runs_of, seeded, tuning
 from ldznet_cli.miniature.paper.nets import CONTROLS
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.real import SPLITS
-from ldznet_cli.miniature.paper.results import Result
+from ldznet_cli.miniature.paper.results import Result, Results
+from ldznet_cli.miniature.paper.scores import BEST, OWN
 from ldznet_cli.miniature.paper.statistics import difference, mean
 from ldznet_cli.miniature.paper.training import Variant
 from ldznet_cli.nets.config import KINDS
 from ldznet_cli.reporting.published import FUSION, Published
 
-Results = Mapping[str, Result]
-
 COLUMNS = (
     "mIoU@0.3", "mIoU@0.5", "mIoU@best", "mIoU@own", "IoU_FG@0.3", "IoU_FG@0.5", "IoU_FG@best", "AP", "AP_exact",
 )  # fmt: skip
 COMPARED = ("mIoU@best", "mIoU@own", "IoU_FG@best")
-BEST = "all/mIoU@best"
-"""At the threshold that is best on the very set, as in the paper."""
-OWN = "all/mIoU@own"
-"""At the one that validation chose."""
-
-
-def runs_of(name: str, results: Results, protocol: Protocol) -> list[Result]:
-    """The runs of one net that are there, by seed."""
-    return [results[job] for seed in protocol.seeds if (job := seeded(name, seed)) in results]
 
 
 def learning_rates(results: Results, protocol: Protocol) -> str:
@@ -44,30 +32,6 @@ def learning_rates(results: Results, protocol: Protocol) -> str:
         found = [results.get(tuning(kind, rate)) for rate in protocol.learning_rates]
         rows.append((NAMES[kind], *(NONE if r is None else share(r.about["best"]["miou"]) for r in found)))
     return table(("net", *(f"{rate:g}" for rate in protocol.learning_rates)), rows) if _any(rows) else ""
-
-
-def trials(tried: Sequence[Mapping[str, Any]]) -> str:
-    """Runs before the protocol, in the order they were made: what was varied, and where each ended."""
-    header = (
-        "net", "batch", "learning rate", "steps", "samples seen", "precision", "threads", "minutes", "mIoU, %",
-        "otherwise",
-    )  # fmt: skip
-    rows = [
-        (
-            NAMES[run["net"]],
-            str(run["batch"]),
-            f"{run['learning_rate']:g}",
-            str(run["steps"]),
-            str(run["batch"] * run["steps"]),
-            run["precision"],
-            str(run["threads"]),
-            f"{run['seconds'] / 60:.1f}",
-            share(run["validations"][-1]["miou"]),
-            run["note"],
-        )
-        for run in tried
-    ]
-    return table(header, rows) if rows else ""
 
 
 def main(style: str, subset: str, results: Results, protocol: Protocol) -> str:
@@ -101,7 +65,12 @@ def _steps(
     for low, high in pairwise(nets):
         for metric in COMPARED:
             found = difference(nets[high], nets[low], f"{prefix}/{metric}")
-            yield f"{high} less {low}", metric, interval(found), verdict(found, protocol)
+            yield (
+                f"{high} less {low}",
+                metric,
+                interval(found),
+                verdict(found, protocol, "higher", "**lower**"),
+            )
 
 
 def papers(published: Published, where: str) -> str:
@@ -148,22 +117,6 @@ def _alone(runs: Sequence[Result], key: str) -> tuple[str, ...]:
     return tuple(cell for name in (BEST, OWN) for cell in (interval(mean(runs, f"{key}/{name}")), ""))
 
 
-def feature_use(results: Results) -> str:
-    """LD-ZNet with its own features and with those that lie, on validation scenes."""
-    found = results.get("feature-use")
-    if found is None:
-        return ""
-    rows = []
-    for name, title in (("study", "LD-ZNet"), ("bundled", "the bundled LD-ZNet")):
-        own = f"{name}/own/{BEST}"
-        rows.append((title, interval(mean([found], own)), ""))
-        for control in CONTROLS:
-            key = f"{name}/{control}/{BEST}"
-            less = interval(difference([found], [found], key, own))
-            rows.append((f"{title} fed {control}", interval(mean([found], key)), less))
-    return table(("", "mIoU at the best threshold, %", "less with its own features"), rows)
-
-
 def growth(results: Results, protocol: Protocol) -> str:
     """ZNet and LD-ZNet by how long their LDM was trained."""
     first = protocol.seeds[0]
@@ -208,62 +161,6 @@ def beside_plain(variants: Sequence[Variant], protocol: Protocol) -> list[tuple[
     return [(variant.name, seeded(variant.tuned, protocol.seeds[0])) for variant in variants]
 
 
-def grounding(results: Results, protocol: Protocol) -> str:
-    """AP of the right phrase's map by timestep, beside another phrase's and the floors."""
-    found = results.get("noise-difference-by-timestep")
-    if found is None:
-        return ""
-    columns = ("right", "other", "mean", "centre", "row")
-    rows = [
-        (style, str(t), *(number([found], f"{style}/t={t}/{name}") for name in columns))
-        for style in protocol.styles
-        for t in protocol.timesteps
-    ]
-    header = ("style", "t", "right phrase", "another phrase", "mean map", "centre blob", "row's median")
-    return table(header, rows)
-
-
-def probes(results: Results, protocol: Protocol) -> str:
-    """AP of every block at every timestep."""
-    found = results.get("probes")
-    if found is None:
-        return ""
-    blocks = sorted(found.about["blocks"].items(), key=lambda item: int(item[0]))
-    rows = [
-        (
-            f"{block}: {name}",
-            prompt,
-            *(share(found.numbers[f"{begin}block {block}/t={t}"]) for t in protocol.timesteps),
-        )
-        for begin, prompt in (("", "the phrase"), (BLIND, "none"))
-        for block, name in blocks
-    ]
-    return table(("block", "prompt", *(f"t={t}" for t in protocol.timesteps)), rows)
-
-
-def draws(results: Results, protocol: Protocol) -> str:
-    """LD-ZNet by the number of draws."""
-    found = results.get("draws")
-    if found is None:
-        return ""
-    ways = [*(f"{count} draws" for count in protocol.draws), f"t={protocol.fixed_timestep}"]
-    rows = [
-        (
-            way,
-            *(
-                number([found], f"{way}/{style}/{name}")
-                for style in protocol.styles
-                for name in (BEST, OWN, "all/AP_exact")
-            ),
-        )
-        for way in ways
-    ]
-    header = [
-        f"{style}, {name}" for style in protocol.styles for name in ("mIoU", "own threshold", "exact AP")
-    ]
-    return table(("", *header), rows)
-
-
 def baselines(results: Results, protocol: Protocol) -> str:
     """What is not one of the three nets, beside LD-ZNet's run of the first seed."""
     names = {
@@ -288,38 +185,6 @@ def baselines(results: Results, protocol: Protocol) -> str:
         if len(rows) > len(protocol.styles)
         else ""
     )
-
-
-def times(results: Results) -> str:
-    """Minutes of every run that was timed, in the order of their names."""
-    rows = [
-        (
-            job,
-            *(_minutes(found.about.get(name)) for name in ("seconds", "test_seconds")),
-            str(found.machine["threads"]),
-        )
-        for job, found in results.items()
-        if "seconds" in found.about
-    ]
-    return table(("run", "training", "test", "threads"), rows) if rows else ""
-
-
-def _minutes(seconds: float | None) -> str:
-    return NONE if seconds is None else f"{seconds / 60:.1f}"
-
-
-def ceiling(results: Results, protocol: Protocol) -> str:
-    """What the true masks themselves keep on a coarse grid."""
-    found = results.get("ceiling")
-    if found is None:
-        return ""
-    grids = ["x".join(map(str, grid)) for grid in found.about["grids"]]
-    rows = [
-        (style, kind, *(number([found], f"{style}/{grid}/{kind}") for grid in grids))
-        for style in protocol.styles
-        for kind in ("all", "thing", "stuff")
-    ]
-    return table(("style", "masks", *grids), rows)
 
 
 def real(results: Results) -> str:

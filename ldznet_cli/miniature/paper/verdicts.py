@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
-from ldznet_cli.miniature.paper.cells import NONE, interval
+from ldznet_cli.miniature.paper.cells import NONE, interval, verdict
 from ldznet_cli.miniature.paper.jobs import INITS, RANDOM_LDM, seeded
 from ldznet_cli.miniature.paper.nets import CONTROLS, NOVEL
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.real import SPLITS
+from ldznet_cli.miniature.paper.results import Results
+from ldznet_cli.miniature.paper.scores import BEST, OWN
 from ldznet_cli.miniature.paper.statistics import Estimate, Term, combination
-from ldznet_cli.miniature.paper.tables import BEST, OWN, Results
 
 Part = tuple[float, Sequence[str], str]
 """A weight, the jobs of one net, and the number."""
@@ -42,8 +43,10 @@ def verdicts(results: Results, protocol: Protocol) -> str:
         if found is None:
             continue
         again = None if own == best else estimate(own, results)
-        other = (NONE, NONE) if again is None else (interval(again), word(again, protocol))
-        rows.append((best.text, best.style, str(found.seeds), interval(found), word(found, protocol), *other))
+        other = (NONE, NONE) if again is None else (interval(again), verdict(again, protocol))
+        rows.append(
+            (best.text, best.style, str(found.seeds), interval(found), verdict(found, protocol), *other)
+        )
     header = (
         "expected",
         "style",
@@ -63,15 +66,6 @@ def estimate(claim: Claim, results: Results) -> Estimate | None:
         for weight, jobs, name in claim.parts
     ]
     return combination(terms) if all(term.runs for term in terms) else None
-
-
-def word(found: Estimate, protocol: Protocol) -> str:
-    """What may be said of a claim: fewer seeds than the protocol's show no order."""
-    if not found.excludes_zero:
-        return "not told apart"
-    if found.seeds < len(protocol.seeds):
-        return "points to yes" if found.value > 0 else "points to **no**"
-    return "yes" if found.value > 0 else "**no**"
 
 
 def claims(protocol: Protocol, miou: str) -> Iterator[Claim]:

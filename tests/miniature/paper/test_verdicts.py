@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ldznet_cli.miniature.paper.cells import verdict
 from ldznet_cli.miniature.paper.jobs import jobs
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.results import Result
 from ldznet_cli.miniature.paper.statistics import Estimate, Term, combination, difference
-from ldznet_cli.miniature.paper.verdicts import MIOU, claims, verdicts, word
+from ldznet_cli.miniature.paper.verdicts import MIOU, claims, verdicts
 
 PROTOCOL = replace(Protocol(), seeds=(0, 1))
 IMAGES = np.random.default_rng(0).normal(0, 0.05, 400)
@@ -56,7 +57,7 @@ def test_an_order_is_claimed_with_every_seed_and_only_so() -> None:
     ],
 )
 def test_the_word_for_an_interval(low: float, high: float, seeds: int, said: str) -> None:
-    assert word(Estimate((low + high) / 2, low, high, seeds), PROTOCOL) == said
+    assert verdict(Estimate((low + high) / 2, low, high, seeds), PROTOCOL) == said
 
 
 def test_a_lead_is_wider_where_the_difference_of_differences_is_positive() -> None:
