@@ -14,7 +14,7 @@ from ldznet_cli.errors import NothingToDo
 from ldznet_cli.miniature.events import BuildEvent
 from ldznet_cli.miniature.paper import analyses, baseline, maps, pictures, real
 from ldznet_cli.miniature.paper.material import World
-from ldznet_cli.miniature.paper.nets import Tested, test_net, validate_controls
+from ldznet_cli.miniature.paper.nets import Tested, measure_fit, test_net, validate_controls
 from ldznet_cli.miniature.paper.protocol import Ldm, Protocol
 from ldznet_cli.miniature.paper.results import Result, Results, machine
 from ldznet_cli.miniature.paper.scores import Scores
@@ -73,6 +73,7 @@ def jobs(protocol: Protocol) -> list[Job]:
         *_rates(protocol),
         *_tables(protocol),
         Job("feature-use", 1, False, partial(_with_ldznet, validate_controls)),
+        Job("fit", 1, False, _fit),
         *_maps(),
         *_growth(protocol),
         *_analyses(),
@@ -162,10 +163,21 @@ def _alone(run: Callable[[World], Tested]) -> Callable[[World, Results], Made]:
 
 def _with_ldznet(run: Callable[[World, Path], Tested], world: World, results: Results) -> Made:
     """A job on the LD-ZNet of the tables' first seed."""
-    seed = world.protocol.seeds[0]
-    rate = chosen_rate("ldznet", results, world.protocol)
-    folder = yield from train_net(world, THREE[-1], rate, seed)
+    folder = yield from _first(THREE[-1], world, results)
     return (yield from run(world, folder))
+
+
+def _fit(world: World, results: Results) -> Made:
+    folders = {}
+    for variant in THREE:
+        folders[variant.name] = yield from _first(variant, world, results)
+    return (yield from measure_fit(world, folders))
+
+
+def _first(variant: Variant, world: World, results: Results) -> Generator[BuildEvent, None, Path]:
+    """The variant's run with the first seed."""
+    rate = chosen_rate(variant.name, results, world.protocol)
+    return (yield from train_net(world, variant, rate, world.protocol.seeds[0]))
 
 
 def _ablations(protocol: Protocol) -> list[Job]:

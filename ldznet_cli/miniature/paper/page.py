@@ -50,6 +50,10 @@ ended earlier.
 _USED = """
 The same on validation scenes, for this study's LD-ZNet (first seed) and for the bundled one, which was trained longer:
 """
+_FIT = """
+The first seed's nets at the best threshold, on training scenes and on as many validation scenes; the intervals are over
+images alone, and the two sets are drawn apart.
+"""
 _EARLIER = """
 What was run under version {version}, on test scenes of its own, and why it ended ([protocol](paper/protocol.md)). One
 run a line; nothing below is behind a number above.
@@ -132,6 +136,7 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     used = _led(_USED, readings.feature_use(results))
     controls = "\n".join(filter(None, (tables.controls(results, protocol), used)))
     yield "Controls: does the gain come from what the LDM knows?", controls
+    yield "Do the nets overfit?", _led(_FIT, readings.fit(results))
     yield (
         "Where are the words? The noise-difference map by timestep",
         _led("Mean pixel AP in % over object phrases:", readings.grounding(results, protocol)),

@@ -14,6 +14,7 @@ from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.results import Results
 from ldznet_cli.miniature.paper.scores import BEST, OWN
 from ldznet_cli.miniature.paper.statistics import difference, mean
+from ldznet_cli.nets.config import KINDS
 
 
 def trials(tried: Sequence[Mapping[str, Any]]) -> str:
@@ -54,6 +55,19 @@ def feature_use(results: Results) -> str:
             less = interval(difference([found], [found], key, own))
             rows.append((f"{title} fed {control}", interval(mean([found], key)), less))
     return table(("", "mIoU at the best threshold, %", "less with its own features"), rows)
+
+
+def fit(results: Results) -> str:
+    """The nets on scenes they were trained with, and on others."""
+    found = results.get("fit")
+    if found is None:
+        return ""
+    rows = []
+    for kind in KINDS:
+        seen, new = (f"{kind}/{where}/{BEST}" for where in ("train", "validation"))
+        less = interval(difference([found], [found], seen, new))
+        rows.append((NAMES[kind], interval(mean([found], seen)), interval(mean([found], new)), less))
+    return table(("net", "training scenes, mIoU in %", "validation scenes", "difference"), rows)
 
 
 def grounding(results: Results, protocol: Protocol) -> str:

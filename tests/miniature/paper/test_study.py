@@ -24,8 +24,8 @@ from ldznet_cli.training.loop import TrainEvent
 from ldznet_cli.training.run import Plan
 
 DONE = (
-    "rate-znet-0.001", "rate-ldznet-0.001", "znet-s0", "ldznet-s0", "ldznet-random-ldm-s0", "feature-use", "ceiling",
-    "draws",
+    "rate-rgbnet-0.001", "rate-znet-0.001", "rate-ldznet-0.001", "znet-s0", "ldznet-s0", "ldznet-random-ldm-s0",
+    "feature-use", "fit", "ceiling", "draws",
     "noise-difference-by-timestep", "probes", "pictures", "category-mean", "noise-difference",
     "ldznet-no-positions", "znet-novel",
 )  # fmt: skip
@@ -64,7 +64,7 @@ def test_every_job_asked_for_leaves_a_result_that_says_what_it_is(done: Study) -
     results = done.results()
     assert set(results) == set(DONE)
     for job, result in results.items():
-        tested = not job.startswith(("rate-", "probes", "feature-use"))
+        tested = not job.startswith(("rate-", "probes", "feature-use", "fit"))
         assert result.test_seed == (11 if tested else None)
         assert bool(result.numbers) == (not job.startswith(("rate-", "pictures")))
         assert result.machine["versions"]["torch"]
@@ -120,9 +120,10 @@ def test_a_job_that_is_stopped_goes_on_where_it_was(done: Study, tmp_path: Path)
     assert resumed["validations"] == whole["validations"]
 
 
-def test_a_net_is_not_tested_before_its_learning_rate_is_chosen(done: Study) -> None:
+def test_a_net_is_not_tested_before_its_learning_rate_is_chosen(done: Study, tmp_path: Path) -> None:
+    fresh = study(tmp_path)
     with pytest.raises(NothingToDo, match=r"rate-rgbnet-0\.001 must be run first"):
-        list(done.run(done.missing(("rgbnet-s0",))))
+        list(fresh.run(fresh.missing(("rgbnet-s0",))))
     assert chosen_rate("znet", done.results(), small()) == 1e-3
 
 
@@ -143,6 +144,7 @@ def test_the_page_has_what_was_run_and_says_what_was_not(done: Study) -> None:
     assert "fed zeros" in text
     assert "on a random LDM" in text
     assert "the bundled LD-ZNet fed zeros" in text
+    assert "| net | training scenes, mIoU in % |" in text
     assert "| the bundled one | photo |" in text
     assert re.search(r"\| znet-s0 \| [\d.]+ \| [\d.]+ \| \d+ \|", text)
     assert text.count("The paper's own, on ") == 3
