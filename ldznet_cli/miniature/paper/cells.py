@@ -21,6 +21,13 @@ def interval(found: Estimate) -> str:
     return f"{share(found.value)} [{share(found.low)}, {share(found.high)}]"
 
 
+def chance(found: Estimate) -> str:
+    """Its p."""
+    if found.p is None:
+        return NONE
+    return f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
+
+
 def number(runs: Sequence[Result], name: str) -> str:
     """The mean over runs, with the interval where replicates were kept; a dash where there is no such number."""
     if not runs or name not in runs[0].numbers:

@@ -39,7 +39,8 @@ _EXPECTED = """
 Each comparison of the protocol with the order it expects, in points of mIoU: at the threshold that is best on the test
 set, as in the paper, and at the one that validation chose for the run. For words the points are of AP. "Yes" and "no"
 stand where every seed was run and the interval excludes zero; where fewer were run it only "points to" one of them, and
-with one the interval is over images alone.
+with one the interval is over images alone. p is by Welch's t over the seeds alone, images as they are: it knows that
+five are few, which the interval does not, and decides nothing.
 """
 _TRIED = "mIoU in % on validation scenes, at the last step of each (`paper/trials.json`)."
 _ONE_SEED = "One seed, intervals over images alone.\n\n"

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
-from ldznet_cli.miniature.paper.cells import NONE, interval, millions, minutes, number, share, verdict
+from ldznet_cli.miniature.paper.cells import NONE, chance, interval, millions, minutes, number, share, verdict
 from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, YOUNGER, runs_of, seeded, tuning
 from ldznet_cli.miniature.paper.nets import CONTROLS
 from ldznet_cli.miniature.paper.protocol import Protocol
@@ -55,7 +55,7 @@ def main(style: str, subset: str, results: Results, protocol: Protocol) -> str:
     text = f"{subset} ({some[0].samples[prefix]} phrases), in %:\n\n"
     text += table(("net", "seeds", "M parameters", "minutes", *columns), rows)
     steps = list(_steps(nets, prefix, protocol))
-    header = ("difference", "number", "points, 95 % interval", "order")
+    header = ("difference", "number", "points, 95 % interval", "p", "order")
     return text + ("\n" + table(header, steps) if steps else "")
 
 
@@ -69,6 +69,7 @@ def _steps(
                 f"{high} less {low}",
                 metric,
                 interval(found),
+                chance(found),
                 verdict(found, protocol, "higher", "**lower**"),
             )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
-from ldznet_cli.miniature.paper.cells import NONE, interval, verdict
+from ldznet_cli.miniature.paper.cells import NONE, chance, interval, verdict
 from ldznet_cli.miniature.paper.jobs import INITS, RANDOM_LDM, seeded
 from ldznet_cli.miniature.paper.nets import CONTROLS, NOVEL
 from ldznet_cli.miniature.paper.protocol import Protocol
@@ -43,20 +43,24 @@ def verdicts(results: Results, protocol: Protocol) -> str:
         if found is None:
             continue
         again = None if own == best else estimate(own, results)
-        other = (NONE, NONE) if again is None else (interval(again), verdict(again, protocol))
-        rows.append(
-            (best.text, best.style, str(found.seeds), interval(found), verdict(found, protocol), *other)
-        )
+        other = (NONE,) * 3 if again is None else _seen(again, protocol)
+        rows.append((best.text, best.style, str(found.seeds), *_seen(found, protocol), *other))
     header = (
         "expected",
         "style",
         "seeds",
         "points at the best threshold",
+        "p",
         "seen",
         "at the run's own",
+        "p",
         "seen",
     )
     return table(header, rows) if rows else ""
+
+
+def _seen(found: Estimate, protocol: Protocol) -> tuple[str, ...]:
+    return interval(found), chance(found), verdict(found, protocol)
 
 
 def estimate(claim: Claim, results: Results) -> Estimate | None:

@@ -40,11 +40,11 @@ def test_an_order_is_claimed_with_every_seed_and_only_so() -> None:
     znets = [result(f"znet-s{seed}", photo=0.6) for seed in (0, 1)]
     rgbnets = [result(f"rgbnet-s{seed}", photo=0.5) for seed in (0, 1)]
     [both] = table_of(*znets, *rgbnets)
-    assert both == ["ZNet above RGBNet", "photo", "2", *("10.0 [10.0, 10.0]", "yes") * 2]
+    assert both == ["ZNet above RGBNet", "photo", "2", *("10.0 [10.0, 10.0]", "–", "yes") * 2]
     [one] = table_of(znets[0], *rgbnets)
-    assert (one[2], one[4]) == ("1", "points to yes")
+    assert (one[2], one[5]) == ("1", "points to yes")
     ldznets = [result(f"ldznet-s{seed}", photo=0.55) for seed in (0, 1)]
-    assert [row[4] for row in table_of(*ldznets, *znets, *rgbnets)] == ["yes", "**no**"]
+    assert [row[5] for row in table_of(*ldznets, *znets, *rgbnets)] == ["yes", "**no**"]
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,10 @@ def test_a_lead_is_wider_where_the_difference_of_differences_is_positive() -> No
     znets = [result(f"znet-s{seed}", photo=0.6, cartoon=0.5) for seed in (0, 1)]
     rgbnets = [result(f"rgbnet-s{seed}", photo=0.5, cartoon=0.3) for seed in (0, 1)]
     rows = {(row[0], row[1]): row for row in table_of(*znets, *rgbnets)}
-    assert rows["ZNet's lead over RGBNet wider than on photo", "cartoon"][2:5] == [
+    assert rows["ZNet's lead over RGBNet wider than on photo", "cartoon"][2:6] == [
         "2",
         "10.0 [10.0, 10.0]",
+        "–",
         "yes",
     ]
 
