@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,16 +73,19 @@ def test_odd_sizes_are_kept(tmp_path: Path, size: tuple[int, int]) -> None:
 
 
 def test_the_same_records_make_the_same_bytes(tmp_path: Path) -> None:
-    """In two of three times: once in some thousand clips x264 makes a few bytes else of the same pictures."""
+    """In four of five times: once in some thousand clips x264 makes a few bytes else of the same pictures."""
     path = film(tmp_path / "clip.mp4", 6)
     records = [record(path, n, np.eye(32, 48, dtype=bool), n / 10, label) for n in range(6) for label in "ab"]
     made = MaskedVideo({(path, "a"): "a.mp4", (path, "b"): "b.mp4"}, images(records))
-    for out in ("one", "two", "three"):
-        made.write(tmp_path / out, records)
-        time.sleep(1.1)  # in whole seconds is what a container tells of when it was written
+    outs = [tmp_path / str(number) for number in range(5)]
+    for out in outs:
+        made.write(out, records)
+        if out is outs[1]:
+            time.sleep(1.1)  # in whole seconds is what a container tells of when it was written
     for name in made.files:
-        assert len({(tmp_path / out / name).read_bytes() for out in ("one", "two", "three")}) < 3
-    assert len(frames_of(tmp_path / "one/a.mp4")) == 6
+        [(_, equal)] = Counter((out / name).read_bytes() for out in outs).most_common(1)
+        assert equal >= 4
+    assert len(frames_of(tmp_path / "0/a.mp4")) == 6
 
 
 def test_frames_of_two_sizes_make_no_video(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from ldznet_cli.metrics.intervals import interval_of
 from ldznet_cli.miniature.paper.results import Result
@@ -80,6 +79,8 @@ def combination(terms: Sequence[Term]) -> Estimate:
 
 def _welch(nets: Sequence[Values]) -> float | None:
     """p of a sum of means, each over a net's seeds, being zero."""
+    from scipy import stats
+
     if any(len(values) < 2 for values in nets):
         return None
     parts = [float(values.var(ddof=1)) / len(values) for values in nets]
