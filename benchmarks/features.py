@@ -192,8 +192,8 @@ def reading(setting: Setting) -> dict[str, Any]:
 
     from ldznet_cli.features import Store
     from ldznet_cli.features.checked_once import CheckedOnce
+    from ldznet_cli.features.folder import Folder
     from ldznet_cli.features.key import digest
-    from ldznet_cli.features.place import Folder
     from ldznet_cli.features.storage import stored
 
     blocks = {str(index): torch.randn(shape) for index, shape in BLOCKS.items()}

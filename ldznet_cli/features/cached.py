@@ -9,10 +9,12 @@ from torch import Tensor
 
 from ldznet_cli.errors import CacheError, CacheMismatch
 from ldznet_cli.features.checked_once import CheckedOnce
+from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import Compute, FeatureSettings, Key, Storage
+from ldznet_cli.features.locate import place_of
 from ldznet_cli.features.manifest import Manifest, joined, read_manifests
 from ldznet_cli.features.mismatch import Wanted
-from ldznet_cli.features.place import Folder, Place, place_of
+from ldznet_cli.features.place import Place
 from ldznet_cli.features.read_through import ReadThrough, copy_of
 from ldznet_cli.features.source import FeatureItem, SampleFeatures
 from ldznet_cli.features.storage import restored

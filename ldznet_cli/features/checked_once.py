@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from ldznet_cli.features import objects
+from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import Key, digest
 from ldznet_cli.features.objects import Layout
-from ldznet_cli.features.place import Folder
 from ldznet_cli.features.store import Store, file_of
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ldznet_cli.errors import CacheError, NothingToDo
-from ldznet_cli.features.place import Place, place_of
+from ldznet_cli.features.locate import place_of
+from ldznet_cli.features.place import Place
 from ldznet_cli.features.plan import Failure
 from ldznet_cli.features.shard import WHOLE, Shard
 from ldznet_cli.features.unit import Unit

@@ -24,7 +24,8 @@ from typing import Any
 
 from ldznet_cli.errors import CacheError, UsageError
 from ldznet_cli.features.key import FeatureSettings, Key, digest
-from ldznet_cli.features.place import Entry, Place, place_of
+from ldznet_cli.features.locate import place_of
+from ldznet_cli.features.place import Entry, Place
 from ldznet_cli.features.source import FeatureItem
 from ldznet_cli.features.unit import Unit, unit_of
 from ldznet_cli.ldm.digests import LdmDigests

@@ -10,8 +10,8 @@ from torch import Tensor
 from ldznet_cli.config import user_cache
 from ldznet_cli.errors import CacheError
 from ldznet_cli.features.checked_once import CheckedOnce
+from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import Key, digest
-from ldznet_cli.features.place import Folder
 from ldznet_cli.features.store import Store, file_of
 
 KEPT_FREE = 0.05

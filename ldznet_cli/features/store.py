@@ -14,9 +14,11 @@ from torch import Tensor
 
 from ldznet_cli.errors import CacheError
 from ldznet_cli.features import objects
+from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import Key, digest, named_differences
+from ldznet_cli.features.locate import place_of
 from ldznet_cli.features.objects import CachedObject
-from ldznet_cli.features.place import Entry, Folder, Place, place_of
+from ldznet_cli.features.place import Entry, Place
 
 OBJECTS = "objects"
 _SUFFIX = ".safetensors"

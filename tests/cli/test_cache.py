@@ -14,8 +14,8 @@ import pytest
 
 from ldznet_cli.cli import main
 from ldznet_cli.features import Store
+from ldznet_cli.features.locate import place_of
 from ldznet_cli.features.manifest import read_manifests
-from ldznet_cli.features.place import place_of
 from tests.training.world import squares
 
 SMALL = ["--head-width", "2", "--batch", "4", "--steps", "2", "--preset", "miniature", "--device", "cpu"]

@@ -11,8 +11,8 @@ import torch
 from ldznet_cli.errors import CacheError
 from ldznet_cli.features import Store, objects
 from ldznet_cli.features.checked_once import CheckedOnce
+from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import digest
-from ldznet_cli.features.place import Folder
 
 KEY = {"kind": "features", "image": "ab" * 32, "storage": "int8"}
 TENSORS = {

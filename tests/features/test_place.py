@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from ldznet_cli.errors import CacheError, LdznetError, UsageError
-from ldznet_cli.features.place import Folder, Place, place_of
+from ldznet_cli.features.folder import Folder
+from ldznet_cli.features.locate import place_of
+from ldznet_cli.features.place import Place
 from ldznet_cli.features.remote import Remote
 
 

@@ -10,8 +10,9 @@ import torch
 
 from ldznet_cli.errors import CacheError
 from ldznet_cli.features import CachedFeatures, FeatureItem, Store
+from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import digest
-from ldznet_cli.features.place import Folder, place_of
+from ldznet_cli.features.locate import place_of
 from ldznet_cli.features.read_through import ReadThrough, copy_of
 from ldznet_cli.features.store import file_of
 from tests.features.conftest import World

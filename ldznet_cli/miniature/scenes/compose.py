@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from ldznet_cli.errors import UsageError
-from ldznet_cli.miniature.scenes.figure import Figure, figure
+from ldznet_cli.miniature.scenes.figure import Figure, Placed, figure
 from ldznet_cli.miniature.scenes.objects import OBJECTS, SHAPES
 from ldznet_cli.miniature.scenes.palette import COLORS, RGB, distance, object_rgb, stands_out
 from ldznet_cli.miniature.scenes.picture import picture
@@ -30,37 +29,6 @@ _AREAS = ((0.09, 0.19), (0.07, 0.13), (0.06, 0.1), (0.052, 0.08))
 _LONGEST = (88.0, 78.0, 70.0, 62.0)
 _LEAST_VISIBLE = 0.62
 _LEAST_STUFF = 0.08
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """A figure whose tile's corner lies at (x, y) of the scene."""
-
-    figure: Figure
-    x: int
-    y: int
-
-    @property
-    def bottom(self) -> int:
-        """The first row below the object."""
-        return self.y + self.figure.bounds[3]
-
-    def mask(self) -> Mask:
-        """Its pixels if nothing stood in front, bool (128, 128)."""
-        whole = np.zeros((SIZE, SIZE), dtype=np.bool_)
-        rows, columns, tile_rows, tile_columns = self.window()
-        whole[rows, columns] = self.figure.mask[tile_rows, tile_columns]
-        return whole
-
-    def window(self) -> tuple[slice, slice, slice, slice]:
-        """The scene's rows and columns that the tile covers, and the tile's rows and columns inside the scene."""
-        height, width = self.figure.alpha.shape
-        top, left = max(0, self.y), max(0, self.x)
-        bottom, right = min(SIZE, self.y + height), min(SIZE, self.x + width)
-        return (
-            slice(top, bottom), slice(left, right),
-            slice(top - self.y, bottom - self.y), slice(left - self.x, right - self.x),
-        )  # fmt: skip
 
 
 def render(style: str, seed: int) -> Scene:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from ldznet_cli.miniature.scenes.objects import CENTRED, TURN
 from ldznet_cli.miniature.scenes.palette import INK, RGB, jittered, object_rgb, part_rgb
 from ldznet_cli.miniature.scenes.patterns import SCALE
-from ldznet_cli.miniature.scenes.scene import Field, Mask
+from ldznet_cli.miniature.scenes.scene import SIZE, Field, Mask
 from ldznet_cli.miniature.scenes.shapes import Points
 
 PAD = 4
@@ -30,6 +30,37 @@ class Figure:
     mask: Mask
     bounds: tuple[int, int, int, int]
     """First column, first row, last column + 1, last row + 1 of the mask inside the tile."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A figure whose tile's corner lies at (x, y) of the scene."""
+
+    figure: Figure
+    x: int
+    y: int
+
+    @property
+    def bottom(self) -> int:
+        """The first row below the object."""
+        return self.y + self.figure.bounds[3]
+
+    def mask(self) -> Mask:
+        """Its pixels if nothing stood in front, bool (128, 128)."""
+        whole = np.zeros((SIZE, SIZE), dtype=np.bool_)
+        rows, columns, tile_rows, tile_columns = self.window()
+        whole[rows, columns] = self.figure.mask[tile_rows, tile_columns]
+        return whole
+
+    def window(self) -> tuple[slice, slice, slice, slice]:
+        """The scene's rows and columns that the tile covers, and the tile's rows and columns inside the scene."""
+        height, width = self.figure.alpha.shape
+        top, left = max(0, self.y), max(0, self.x)
+        bottom, right = min(SIZE, self.y + height), min(SIZE, self.x + width)
+        return (
+            slice(top, bottom), slice(left, right),
+            slice(top - self.y, bottom - self.y), slice(left - self.x, right - self.x),
+        )  # fmt: skip
 
 
 @cache

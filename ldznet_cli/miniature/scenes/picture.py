@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ldznet_cli.miniature.scenes.figure import painted
+from ldznet_cli.miniature.scenes.figure import Placed, painted
 from ldznet_cli.miniature.scenes.palette import INK, RGB, jittered
 from ldznet_cli.miniature.scenes.scene import SIZE, Field, Pixels
 from ldznet_cli.miniature.scenes.stuff import STUFF, Stuff, grid, pattern_field
-
-if TYPE_CHECKING:
-    from ldznet_cli.miniature.scenes.compose import Placed
 
 _NOISE = 2.8
 """Standard deviation of the photographs' noise, in levels of 255."""
