@@ -108,22 +108,23 @@ def draws(results: Results, protocol: Protocol) -> str:
     found = results.get("draws")
     if found is None:
         return ""
-    ways = [*(f"{count} draws" for count in protocol.draws), f"t={protocol.fixed_timestep}"]
+    ways = {f"{count} draws": str(count) for count in protocol.draws}
+    ways[f"t={protocol.fixed_timestep}"] = f"one, at t={protocol.fixed_timestep}"
     rows = [
         (
-            way,
+            shown,
             *(
                 number([found], f"{way}/{style}/{name}")
                 for style in protocol.styles
                 for name in (BEST, OWN, "all/AP_exact")
             ),
         )
-        for way in ways
+        for way, shown in ways.items()
     ]
     header = [
         f"{style}, {name}" for style in protocol.styles for name in ("mIoU", "own threshold", "exact AP")
     ]
-    return table(("", *header), rows)
+    return table(("draws", *header), rows)
 
 
 def ceiling(results: Results, protocol: Protocol) -> str:
