@@ -43,8 +43,8 @@ class Overlap(Generic[Item, Loaded, Part, Saved]):
     def run(self, items: Iterable[Item]) -> Iterator[tuple[Loaded, list[Saved]]]:
         """For each item in order, once all of it is saved: what was loaded, and what came of saving each part.
 
-        An exception of any of the three ends the run, as does closing the iterator: what is being written is
-        finished, what waits is dropped.
+        An exception of any of the three ends the run, as does closing the iterator: what is computed is saved first,
+        what is only loaded is dropped.
         """
         reader, writer = ThreadPoolExecutor(READERS, "load"), ThreadPoolExecutor(WRITERS, "save")
         slots = BoundedSemaphore(self.behind)
@@ -60,7 +60,7 @@ class Overlap(Generic[Item, Loaded, Part, Saved]):
                 yield before[0], self._wait_for(before[1])
         finally:
             reader.shutdown(wait=True, cancel_futures=True)
-            writer.shutdown(wait=True, cancel_futures=True)
+            writer.shutdown(wait=True)
 
     def _save(self, writer: ThreadPoolExecutor, slots: BoundedSemaphore, part: Part) -> Future[Saved]:
         self._wait(slots.acquire)

@@ -72,17 +72,40 @@ def test_no_more_is_loaded_or_kept_than_ahead() -> None:
     assert len(list(Overlap(load, compute, save, ahead=3, behind=2).run(range(12)))) == 12
 
 
-def test_closing_finishes_what_is_being_saved_and_drops_the_rest() -> None:
-    began, finished = [], []
+def test_closing_saves_what_is_computed_and_drops_what_is_loaded() -> None:
+    loaded, computed, saved = [], [], []
+
+    def load(value: int) -> int:
+        loaded.append(value)
+        return value
+
+    def compute(value: int) -> Iterator[int]:
+        computed.append(value)
+        yield value
 
     def save(part: int) -> None:
-        began.append(part)
         time.sleep(0.01)
-        finished.append(part)
+        saved.append(part)
 
-    run = Overlap(int, lambda value: [value], save).run(range(100))
+    run = Overlap(load, compute, save).run(range(100))
     next(run)
     run.close()
-    assert sorted(began) == sorted(finished)
-    assert len(finished) < 30
+    assert sorted(saved) == computed == [0, 1]
+    assert len(loaded) < 30
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("load", "save"))]
+
+
+def test_what_was_computed_before_an_error_is_saved() -> None:
+    saved = []
+
+    def compute(value: int) -> Iterator[int]:
+        yield from range(8)
+        raise RuntimeError(value)
+
+    def save(part: int) -> None:
+        time.sleep(0.05)
+        saved.append(part)
+
+    with pytest.raises(RuntimeError, match="0"):
+        list(Overlap(int, compute, save).run([0]))
+    assert sorted(saved) == list(range(8))
