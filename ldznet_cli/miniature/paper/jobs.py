@@ -145,7 +145,7 @@ def _baselines() -> list[Job]:
 
 def _real() -> list[Job]:
     nets = [
-        Job(f"real-{name}-{kind}", 2, True, _alone(partial(real.test_real, name=name, kind=kind)), real=True)
+        Job(f"real-{name}-{kind}", 2, True, partial(_on_real_pictures, name, kind), real=True)
         for name in real.SPLITS
         for kind in real.KINDS
     ]
@@ -154,6 +154,11 @@ def _real() -> list[Job]:
         for name in real.SPLITS
     ]
     return nets + floors
+
+
+def _on_real_pictures(name: str, kind: Kind, world: World, results: Results) -> Made:
+    """A variant of the net, with its learning rate."""
+    return (yield from real.test_real(world, name, kind, chosen_rate(kind, results, world.protocol)))
 
 
 def _alone(run: Callable[[World], Tested]) -> Callable[[World, Results], Made]:

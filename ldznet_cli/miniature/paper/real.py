@@ -61,8 +61,11 @@ def clip_art(folder: Path) -> Split:
 SPLITS = {"photographs": photographs, "clip-art": clip_art}
 
 
-def test_real(world: World, name: str, kind: Kind) -> Tested:
-    """A net trained on one of the splits: `all/…`, on the square that `clipseg` squashes the images to."""
+def test_real(world: World, name: str, kind: Kind, rate: float) -> Tested:
+    """A net trained on one of the splits: `all/…`, on the square that `clipseg` squashes the images to.
+
+    `rate` is the learning rate that was chosen for this net on drawn scenes.
+    """
     split, ldm_folder, cache = yield from _prepared(world, name)
     ldm = FrozenLDM.load(ldm_folder, blocks=())
     source = CachedFeatures.open(cache, ldm_digests=digests_of(ldm_folder), blocks=())
@@ -70,7 +73,7 @@ def test_real(world: World, name: str, kind: Kind) -> Tested:
     material = cached_material(
         split.training, split.validation, source, ("untrained, TAESD", ldm.digests), _ABSENT
     )
-    config = replace(world.protocol.training, seed=world.protocol.seeds[0])
+    config = replace(world.protocol.training, learning_rate=rate, seed=world.protocol.seeds[0])
     folder = world.own / "real" / f"{name}-{kind}"
     events = run(plan(folder, config, net, "random", material), unet_weights=None, stop=world.stop)
     yield from told(events, f"{kind} on {name}", config.steps)

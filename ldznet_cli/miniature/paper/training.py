@@ -15,7 +15,6 @@ from ldznet_cli.miniature.paper.subsets import fewer_scenes, without_class
 from ldznet_cli.miniature.segmentation import cached_material, told
 from ldznet_cli.nets import NetConfig, for_ldm
 from ldznet_cli.nets.config import Fusion, Kind
-from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.training.run import Material, plan, read_record, run
 
 
@@ -36,7 +35,7 @@ class Variant:
     scenes: int | None = None
     """How many training scenes; all of them when None."""
     without: str | None = None
-    """The object class whose masks it never sees."""
+    """The object class whose masks neither its training nor its validation sees."""
 
 
 def train_net(world: World, variant: Variant, rate: float, seed: int) -> Generator[BuildEvent, None, Path]:
@@ -74,14 +73,11 @@ def trained(folder: Path) -> dict[str, Any]:
 
 
 def _material(world: World, variant: Variant, net: NetConfig) -> Material:
-    training = _chosen(world.samples("train"), variant, world.protocol.seeds[0])
-    cached = world.cached(variant.ldm, net.blocks)
-    return cached_material(
-        training, world.samples("validation"), cached, (variant.ldm, world.digests(variant.ldm))
-    )
-
-
-def _chosen(samples: SampleSet, variant: Variant, seed: int) -> SampleSet:
+    training, validation = world.samples("train"), world.samples("validation")
     if variant.scenes is not None:
-        samples = fewer_scenes(samples, variant.scenes, seed)
-    return samples if variant.without is None else without_class(samples, variant.without)
+        training = fewer_scenes(training, variant.scenes, world.protocol.seeds[0])
+    if variant.without is not None:
+        # Validation too: weights and threshold are chosen on its masks.
+        training, validation = (without_class(samples, variant.without) for samples in (training, validation))
+    cached = world.cached(variant.ldm, net.blocks)
+    return cached_material(training, validation, cached, (variant.ldm, world.digests(variant.ldm)))
