@@ -45,7 +45,8 @@ PHASES = ("input", "forward", "backward", "optimiser")
 class Watch:
     """The seconds of each phase of each step."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
         self.steps: list[dict[str, float]] = []
 
     def begin(self) -> None:
@@ -60,7 +61,9 @@ class Watch:
     def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any) -> Any:
             with self.phase(name):
-                return call(*arguments)
+                result = call(*arguments)
+                processes.wait(self.device)
+                return result
 
         return run
 
@@ -74,7 +77,7 @@ def watched(learner: Learner, watch: Watch) -> Learner:
 
 
 def run(planned: Plan, device: str, steps: int) -> tuple[Watch, int]:
-    config, data, watch = planned.config, planned.data(), Watch()
+    config, data, watch = planned.config, planned.data(), Watch(device)
     net = build_net(planned.net, config.seed).to(device).train()
     learner = watched(Learner(net, config, processes.join(device)), watch)
     for step in range(WARM_UP + steps):
@@ -105,8 +108,8 @@ def planned(options: argparse.Namespace, folder: Path) -> tuple[Plan, str]:
         if ldznet(["cache-features", *made, *size, "--quiet"]) != 0:
             sys.exit(1)
     ask = Ask(
-        gt=options.gt, images=None, groups=None, val_gt=None, cache=None if options.live else str(cache),
-        cache_copy=None, ldm=models.resolve_ldm(options.ldm), ldm_name=options.ldm, vae=None, geometry=None,
+        gt=options.gt, images=None, groups=None, val_gt=None, val_images=None,
+        cache=None if options.live else str(cache), cache_copy=None, ldm=models.resolve_ldm(options.ldm), ldm_name=options.ldm, vae=None, geometry=None,
         size=options.size, device=device, offline=True, seed=0, crop=None, flip=False,
     )  # fmt: skip
     gathered = gather(ask, options.net, "cross-attention", options.head_width, "random", 0.0)

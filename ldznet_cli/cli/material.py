@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ldznet_cli.errors import UsageError
+from ldznet_cli.errors import CacheError, ImageError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +37,7 @@ class Ask:
     images: Path | None
     groups: Path | None
     val_gt: Path | None
+    val_images: Path | None
     cache: str | None
     cache_copy: Path | None
     ldm: str | Path
@@ -75,14 +76,17 @@ def gather(
     from ldznet_cli.training.run import Material
 
     samples = load_coco(ask.gt, images=ask.images, groups=ask.groups)
-    validation = load_coco(ask.val_gt, groups=ask.groups) if ask.val_gt else None
+    val_images = ask.val_images or ask.images
+    validation = load_coco(ask.val_gt, images=val_images, groups=ask.groups) if ask.val_gt else None
+    for part in filter(None, (samples, validation)):
+        _require_files(part)
     fused = kind == "ldznet"
     live = ask.cache is None
     ldm = FrozenLDM.load(
         ask.ldm, blocks="paper" if live and fused else (), device=ask.device, vae=ask.vae, offline=ask.offline
     )
     net = for_ldm(ldm.unet_config, kind, fusion if fused else None, head_width)
-    features = _live(ask, ldm, kind) if live else _cached(ask, ldm, net)
+    features = _live(ask, ldm, kind) if live else _cached(ask, ldm, net, samples, validation)
     absent = _absent(samples, features, negatives, ask.seed)
     material = Material(
         samples=samples,
@@ -124,22 +128,34 @@ def _live(ask: Ask, ldm: FrozenLDM, kind: str) -> _Features:
     return _Features(source, geometry, policy.timesteps, {"features": "live"}, None, None, views)
 
 
-def _cached(ask: Ask, ldm: FrozenLDM, net: NetConfig) -> _Features:
+def _cached(
+    ask: Ask, ldm: FrozenLDM, net: NetConfig, samples: SampleSet, validation: SampleSet | None
+) -> _Features:
     from ldznet_cli.cli.feature_options import geometry_for
     from ldznet_cli.features import CachedFeatures
 
     assert ask.cache is not None
     wanted = None if ask.geometry is None else geometry_for(ldm, ask.geometry, ask.size)
     cached = CachedFeatures.open(
-        ask.cache, copy=ask.cache_copy, ldm_digests=ldm.digests, geometry=wanted, blocks=net.blocks
+        ask.cache,
+        copy=ask.cache_copy,
+        ldm_digests=ldm.digests,
+        geometry=wanted,
+        blocks=net.blocks,
+        images=list(samples.by_image()),
     )
     if ask.geometry is None and ask.size not in (None, cached.settings.geometry.size):
         size = cached.settings.geometry.size
         raise UsageError(f"--size {ask.size}: the cache {ask.cache} was made at {size}; leave --size out")
+    _require_cached(ask.cache, samples, cached.phrases)
+    if validation is not None:
+        _require_cached(ask.cache, validation, cached.first_draws)
     settings = {
         "features": "cached",
         "storage": cached.settings.storage,
+        "compute": cached.settings.compute,
         "feature_seed": cached.settings.policy.seed,
+        "template": cached.settings.policy.template,
     }
     return _Features(
         cached,
@@ -150,6 +166,27 @@ def _cached(ask: Ask, ldm: FrozenLDM, net: NetConfig) -> _Features:
         cached.phrases,
         _cached_views(ask, cached),
     )
+
+
+def _require_files(samples: SampleSet) -> None:
+    """Raises ImageError where images of the samples are not there: they are read late, one by one."""
+    missing = [image.path for image in samples.by_image() if not image.path.is_file()]
+    if missing:
+        raise ImageError(
+            f"{missing[0]}: no such file, as {len(missing)} of the images of {samples.path}; "
+            "name the folder that they are in with --images, or --val-images"
+        )
+
+
+def _require_cached(cache: str, samples: SampleSet, known: Callable[[ImageRef], Container[str]]) -> None:
+    """Raises CacheError where samples are not in the cache: a training would end when it first comes to one."""
+    missing = [sample for sample in samples.samples if sample.phrase not in known(sample.image)]
+    if missing:
+        raise CacheError(
+            f"the cache {cache} has nothing for image {missing[0].image.name}, phrase {missing[0].phrase!r}, "
+            f"and so for {len(missing)} of {len(samples.samples)} samples of {samples.path}; "
+            f"run `ldznet cache-features --gt {samples.path} --cache {cache}` as for the others"
+        )
 
 
 def _cached_views(ask: Ask, cached: CachedFeatures) -> ViewPolicy | None:
@@ -168,20 +205,14 @@ def _absent(
     samples: SampleSet, features: _Features, negatives: float, seed: int
 ) -> dict[ImageRef, tuple[str, ...]]:
     """The phrases of each image that may serve as negatives; with a cache, only what lies in it can."""
-    from ldznet_cli.samples.negatives import absent_phrases
+    from ldznet_cli.samples.negatives import absent_among, absent_phrases
 
     if negatives == 0:
         return {}
     if features.cached_phrases is None:
-        found = absent_phrases(samples.samples, DRAWN_NEGATIVES, seed)
+        found = absent_phrases(samples, DRAWN_NEGATIVES, seed)
     else:
-        present: dict[ImageRef, set[str]] = {}
-        for sample in samples.samples:
-            present.setdefault(sample.image, set()).update(() if sample.absent else (sample.phrase,))
-        found = {
-            image: tuple(phrase for phrase in features.cached_phrases(image) if phrase not in phrases)
-            for image, phrases in present.items()
-        }
+        found = absent_among(samples, features.cached_phrases)
     if not any(found.values()):
         raise UsageError(
             f"--negatives {negatives}: neither {samples.path} nor the cache names a phrase that is absent from an "

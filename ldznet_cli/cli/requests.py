@@ -71,7 +71,7 @@ def _annotated(
     by_image = samples.by_image()
     if not by_image:
         raise NothingToDo(f"{gt} has no annotation with a phrase")
-    absent = absent_phrases(samples.samples, negatives, seed)
+    absent = absent_phrases(samples, negatives, seed)
     whole = [
         (image, [*dict.fromkeys(sample.phrase for sample in own), *absent[image]])
         for image, own in by_image.items()
@@ -95,8 +95,9 @@ def _seen(
     except ImageError:
         return  # which the plan says of the whole image
     size = (samples[0].width, samples[0].height)
-    masks = {sample.phrase: None if sample.absent else sample.mask() for sample in samples}
-    for phrase, mask in [*masks.items(), *((phrase, None) for phrase in absent)]:
+    # One of each sample, by its own mask: the same words may be said of different things of an image.
+    asked = [(sample.phrase, None if sample.absent else sample.mask()) for sample in samples]
+    for phrase, mask in [*asked, *((phrase, None) for phrase in absent)]:
         for index in range(1, 1 + (policy.count or 0)):
             view = policy.of(sha256, phrase, index, size, mask)
             yield replace(image, view=view), [view.of_phrase(phrase)]

@@ -29,6 +29,7 @@ def train(
     images: options.Images = None,
     groups: options.Groups = None,
     val_gt: asks.ValGt = None,
+    val_images: asks.ValImages = None,
     cache: options.Cache = None,
     cache_copy: asks.CacheCopy = None,
     net: asks.Net = "ldznet",
@@ -107,6 +108,7 @@ def train(
         images=images,
         groups=groups,
         val_gt=val_gt,
+        val_images=val_images,
         cache=cache,
         cache_copy=cache_copy,
         ldm=models.resolve_ldm(ldm),
@@ -125,12 +127,12 @@ def train(
             "--workers: processes that read batches cannot share a GPU; leave it at 0, or use --cache"
         )
     gathered = gather(ask, net, fusion, head_width or HEAD_WIDTHS.get(chosen, 1), init, config.negatives)
-    if overwrite:
-        runs.remove(out)
-    plan = runs.plan(out, config, gathered.net, init, gathered.material)
+    plan = runs.plan(out, config, gathered.net, init, gathered.material, overwrite=overwrite)
     if dry_run:
         report.describe(plan, ask.device, as_json)
         return
+    if overwrite and processes.is_main():
+        runs.remove(out)
     console.say(report.opening(plan))
     if preset is None:
         console.say(
@@ -150,9 +152,9 @@ def train(
 
 def _tracked(plan: Plan, names: Sequence[str]) -> AbstractContextManager[list[Tracker]]:
     """The trackers asked for, in the process that talks."""
-    from ldznet_cli.training import processes
-    from ldznet_cli.training import run as runs
+    from ldznet_cli.training import checkpoint, processes
     from ldznet_cli.training.trackers import tracked
 
-    done = (runs.read_record(plan.out) or {"step": 0})["step"]
-    return tracked(names if processes.is_main() else (), plan.out, plan.settings, done)
+    return tracked(
+        names if processes.is_main() else (), plan.out, plan.settings, checkpoint.steps_done(plan.out)
+    )

@@ -22,6 +22,12 @@ ValGt = Annotated[
         "--val-gt", metavar="JSON", help="Annotations to validate on; else a share of --gt's images."
     ),
 ]
+ValImages = Annotated[
+    Path | None,
+    typer.Option(
+        "--val-images", metavar="DIR", help="Folder with the images of --val-gt; by default as --images."
+    ),
+]
 CacheCopy = Annotated[
     Path | None,
     typer.Option(

@@ -175,7 +175,7 @@ class Evaluation:
             samples=len(samples.samples),
             per_annotation=samples.per_annotation,
             crowd_regions=samples.crowd_regions,
-            crowd_only=samples.crowd_only,
+            crowd_only=sum(len(phrases) for phrases in samples.crowd_only.values()),
             ignored_pixels=self.intake.ignored_pixels,
         )
 

@@ -38,10 +38,12 @@ class CachedFeatures:
         manifest: Manifest,
         blocks: Sequence[int] | None = None,
         copy: Path | None = None,
+        others: Sequence[Manifest] = (),
     ) -> None:
         place = place_of(cache)
         self.cache, self.manifest = place.shown(), manifest
         self.blocks = tuple(manifest.settings.blocks if blocks is None else sorted(set(blocks)))
+        self._others = [other for other in others if self._gives_the_same(other.settings)]
         self._objects = (
             CheckedOnce(place)
             if isinstance(place, Folder)
@@ -64,9 +66,11 @@ class CachedFeatures:
         blocks: Sequence[int] | None = None,
         compute: Compute | None = None,
         storage: Storage | None = None,
+        images: Sequence[ImageRef] = (),
     ) -> CachedFeatures:
         """The newest finished run in `cache` that fits everything given; what is None may be as it likes.
 
+        Of several, the newest that holds all of `images`, which are hashed then; where none does, the newest.
         `blocks` may be fewer than were cached; with none at all, `()`, only z and text are compared and read.
         `copy` is the folder that keeps what was read of a cache behind a URL (by default one in the user's cache).
         Raises CacheError when the cache has no finished run, CacheMismatch naming the first field that differs.
@@ -74,13 +78,22 @@ class CachedFeatures:
         wanted = Wanted(ldm_digests, geometry, policy, blocks, compute, storage)
         place = place_of(cache)
         manifests = read_manifests(place)
-        for manifest in manifests:
-            if not wanted.differences(manifest.settings):
-                return cls(place, joined(manifest, manifests), blocks, copy)
+        fitting = [manifest for manifest in manifests if not wanted.differences(manifest.settings)]
+        if fitting:
+            runs = [cls(place, joined(one, manifests), blocks, copy, manifests) for one in fitting]
+            return cls._holding(images, runs)
         closest = min((wanted.differences(manifest.settings) for manifest in manifests), key=len)
         field, expected, found = closest[0]
         advice = f"run `ldznet cache-features` with what is expected, or use another --cache than {cache}"
         raise CacheMismatch(field, expected, found, advice)
+
+    @classmethod
+    def _holding(cls, images: Sequence[ImageRef], runs: Sequence[CachedFeatures]) -> CachedFeatures:
+        for run in runs:
+            run._sha256 = runs[0]._sha256
+            if all(run._identity(image) in run.manifest.items for image in images):
+                return run
+        return runs[0]
 
     @classmethod
     def from_manifest(cls, cache: Path | str) -> CachedFeatures:
@@ -100,6 +113,19 @@ class CachedFeatures:
     def phrases(self, image: ImageRef) -> tuple[str, ...]:
         """The phrases that the run cached for this image, by its content; none when it was not in the run."""
         return tuple(self.manifest.items.get(self._identity(image), ()))
+
+    def first_draws(self, image: ImageRef) -> set[str]:
+        """The phrases of this image whose first draw is there, whichever run cached it, with whatever draws and
+        views."""
+        identity = self._identity(image)
+        return {phrase for other in self._others for phrase in other.items.get(identity, ())}
+
+    def _gives_the_same(self, other: FeatureSettings) -> bool:
+        """Whether objects of a run with these settings are found under the names of this run's."""
+        if self.blocks:
+            return other == self.settings
+        names = [(settings.z_key(""), settings.text_key("")) for settings in (self.settings, other)]
+        return names[0] == names[1]
 
     def features(self, image: ImageRef, items: Sequence[FeatureItem]) -> list[SampleFeatures]:
         """One for each item, float32 on the CPU.

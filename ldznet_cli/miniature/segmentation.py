@@ -233,7 +233,7 @@ def cached_material(
         timesteps=settings.policy.timesteps,
         features={"features": "cached", "storage": settings.storage},
         draws=cached.draws,
-        absent=absent_phrases(training.samples, absent),
+        absent=absent_phrases(training, absent),
     )
 
 

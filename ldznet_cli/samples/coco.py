@@ -20,9 +20,9 @@ class SampleSet:
     """The samples of one file, image after image in the file's order, phrases as they first occur.
 
     `digest` is the SHA-256 of the file's bytes, `groups_digest` of the groups'. `images` are all of the file's, also
-    those without a sample. `crowd_regions` counts the ignored annotations; `crowd_only` the phrases of an image that
-    are annotated by nothing else, and so make no sample: nobody can say which pixels are right. `categories` are the
-    phrases of each category id.
+    those without a sample. `crowd_regions` counts the ignored annotations; `crowd_only` are the phrases of an image
+    that are annotated by nothing else, and so make no sample: nobody can say which pixels are right. `categories` are
+    the phrases of each category id.
     """
 
     samples: tuple[Sample, ...]
@@ -32,7 +32,7 @@ class SampleSet:
     images: tuple[ImageRef, ...]
     annotations: int
     crowd_regions: int = 0
-    crowd_only: int = 0
+    crowd_only: Mapping[ImageRef, tuple[str, ...]] = field(default_factory=dict)
     per_annotation: bool = False
     groups_digest: str | None = None
     categories: Mapping[Id, tuple[str, ...]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def load_coco(
         images=tuple(image.ref for image in file.images.values()),
         annotations=len(file.annotations),
         crowd_regions=sum(annotation.ignored for annotation in file.annotations),
-        crowd_only=len(drafts) - len(real),
+        crowd_only=_crowd_only(drafts),
         per_annotation=per_annotation,
         groups_digest=file.groups_digest,
         categories={key: tuple(label.phrase for label in labels) for key, labels in file.labels.items()},
@@ -126,6 +126,14 @@ def _drafts(file: CocoFile) -> list[_Draft]:
                 draft.annotations.append(annotation)
     _ignore_everywhere(file.annotations, found)
     return [draft for drafts in found.values() for draft in drafts.values()]
+
+
+def _crowd_only(drafts: Iterable[_Draft]) -> dict[ImageRef, tuple[str, ...]]:
+    found: dict[ImageRef, tuple[str, ...]] = {}
+    for draft in drafts:
+        if not draft.annotations:
+            found[draft.image.ref] = (*found.get(draft.image.ref, ()), draft.phrase)
+    return found
 
 
 def _ignore_everywhere(

@@ -22,7 +22,7 @@ LEAST_SIDE = 8
 """Pixels: one position of the latent grid."""
 
 _SIDES = {"left": "right", "right": "left"}
-_WORD = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+_WORD = re.compile(r"\b(left|right)(?=(?:most|hand)?\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)

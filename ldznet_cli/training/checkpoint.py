@@ -56,8 +56,8 @@ def restore_optimizer(net: nn.Module, optimizer: torch.optim.Optimizer, tensors:
     for key, value in tensors.items():
         name, _, part = key.rpartition("|")
         parameter = parameters[name]
-        # AdamW's step counter stays on the CPU unless it is told otherwise.
-        optimizer.state[parameter][part] = value if part == "step" else value.to(parameter.device)
+        # The fused AdamW wants its step counter on the device too.
+        optimizer.state[parameter][part] = value.to(parameter.device)
 
 
 def save(run: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, progress: Progress) -> Path:
@@ -88,6 +88,12 @@ def latest(run: Path) -> Path | None:
     """The newest whole checkpoint of a run."""
     found = sorted((run / FOLDER).glob("step-*"))
     return found[-1] if found else None
+
+
+def steps_done(run: Path) -> int:
+    """How many steps a resumed run need not do again."""
+    newest = latest(run)
+    return 0 if newest is None else int(newest.name.removeprefix("step-"))
 
 
 def load(folder: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> Progress:

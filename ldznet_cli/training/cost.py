@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ldznet_cli.nets import build_net
+from ldznet_cli.training import processes
+from ldznet_cli.training.learner import Learner
 from ldznet_cli.training.run import Plan
 
 
@@ -26,16 +27,18 @@ _COPIES = 5
 
 
 def cost_of(plan: Plan, device: str = "cpu") -> dict[str, Any]:
-    """`parameters`; `state_bytes` of weights, average, gradients and optimiser; `seconds_per_step`, of a forward and
-    a backward pass of the second of two batches, read and computed in this process; `seconds`, of all steps;
-    `peak_bytes`, the most memory that this process, or its CUDA device, has held."""
-    net = build_net(plan.net).to(device).train()
-    data = plan.data()
-    for number in range(2):
+    """`parameters`; `state_bytes` of weights, average, gradients and optimiser; `seconds_per_step`, of the second of
+    two whole steps, read and computed in this process; `seconds`, of all steps, without validation; `peak_bytes`, the
+    most memory that this process, or its CUDA device, has held. Raises what a step raises."""
+    config, accelerator = plan.config, processes.join(device)
+    net = build_net(plan.net, config.seed).to(accelerator.device).train()
+    learner = Learner(net, config, accelerator)
+    data = plan.data().shared(processes.share(accelerator, config.passes))
+    for step in range(2):
         began = time.perf_counter()
-        batch = data[number].to(net.device)
-        logits = net(batch.inputs, batch.text, batch.features)
-        binary_cross_entropy_with_logits(logits, batch.target).backward()
+        first = step * config.passes
+        learner.step([data[first + number] for number in range(config.passes)], config.learning_rate)
+        processes.wait(accelerator.device)
         seconds = time.perf_counter() - began
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return {

@@ -18,7 +18,7 @@ from ldznet_cli.samples.geometry import Geometry, to_pixels
 from ldznet_cli.samples.images import read_view, sha256_of
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.masks import resize_mask
-from ldznet_cli.samples.sample import Sample
+from ldznet_cli.samples.sample import Mask, Sample
 from ldznet_cli.samples.view import ViewPolicy
 from ldznet_cli.training.order import BatchOrder, Share, generator
 
@@ -32,7 +32,8 @@ class Batch:
 
     `inputs`: z (B, 4, h, w), or the image (B, 3, H, W) in [-1, 1] for RGBNet; `text` (B, L, D); `features` by
     block index, (B, C, h, w) each; `target` (B, 1, H, W), 0 or 1; `names` tell the samples in messages; `weight` is
-    the part of the step's mean loss that this batch's mean makes up.
+    the part of the step's mean loss that this batch's mean makes up. `counted` (B, 1, H, W) is 0 where nobody can say
+    what is right (crowds), else 1; None where all of it counts.
     """
 
     inputs: Tensor
@@ -41,6 +42,7 @@ class Batch:
     target: Tensor
     names: list[str]
     weight: float = 1.0
+    counted: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -50,6 +52,7 @@ class Batch:
             text=self.text.to(device),
             features={index: feature.to(device) for index, feature in self.features.items()},
             target=self.target.to(device),
+            counted=None if self.counted is None else self.counted.to(device),
         )
 
 
@@ -102,17 +105,31 @@ class Reader:
             {index: torch.stack([part.blocks[index] for part in parts]) for index in parts[0].blocks},
             torch.stack([self._target(question) for question in questions]),
             [question.name for question in questions],
+            counted=self._counted(questions),
         )
 
     def _pixels(self, question: Question) -> Tensor:
         return torch.from_numpy(to_pixels(read_view(question.image), self.geometry))
 
     def _target(self, question: Question) -> Tensor:
-        width, height = self.grid(question)
         if question.sample is None:
-            return torch.zeros(1, height, width)
-        mask = resize_mask(question.image.view.of_mask(question.sample.mask()), width, height)
-        return torch.from_numpy(mask.astype(np.float32))[None]
+            return torch.zeros(1, *reversed(self.grid(question)))
+        return self._on_grid(question, question.sample.mask())
+
+    def _counted(self, questions: Sequence[Question]) -> Tensor | None:
+        if not any(question.sample and question.sample.ignored for question in questions):
+            return None
+        return torch.stack([1 - self._ignored(question) for question in questions])
+
+    def _ignored(self, question: Question) -> Tensor:
+        if question.sample is None or not question.sample.ignored:
+            return torch.zeros(1, *reversed(self.grid(question)))
+        return self._on_grid(question, question.sample.ignore())
+
+    def _on_grid(self, question: Question, mask: Mask) -> Tensor:
+        """(1, H, W), 0 or 1: a mask of the whole image, as the question's view of it has it."""
+        found = resize_mask(question.image.view.of_mask(mask), *self.grid(question))
+        return torch.from_numpy(found.astype(np.float32))[None]
 
 
 class TrainingSet(Dataset[Batch]):

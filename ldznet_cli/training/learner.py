@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ldznet_cli.errors import LdznetError
+from ldznet_cli.ldm.memory import out_of_memory
 from ldznet_cli.nets.recompute import recompute_activations
 from ldznet_cli.nets.transformer import use_plain_attention
 from ldznet_cli.training import checkpoint, processes
@@ -52,6 +53,18 @@ class Learner:
         """One optimiser step at the learning rate `rate`; the mean loss over the batch of all processes."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        try:
+            loss = self._descend(batches)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise LdznetError(
+                f"no memory left for a step of {self.config.batch} samples on {self.accelerator.device}: take it in "
+                "parts with --passes, keep no activations with --recompute, or give a smaller --batch"
+            ) from error
+        return processes.total(self.accelerator, loss)
+
+    def _descend(self, batches: Sequence[Batch]) -> float:
         loss = 0.0
         for batch in batches:
             together = batch is batches[-1]  # gradients of the processes meet once a step
@@ -59,15 +72,19 @@ class Learner:
                 mean = self.forward(batch.to(self.accelerator.device))
                 self.backward(mean, batch.weight)
             loss += mean.item() * batch.weight
-        self.update()
-        return processes.total(self.accelerator, loss)
+        if not self.update():
+            names = ", ".join(name for batch in batches for name in batch.names)
+            raise LdznetError(
+                f"the gradient is not finite at {names}; lower --learning-rate or look at these samples"
+            )
+        return loss
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean loss of a batch. Raises LdznetError, with the samples, where it is not finite."""
         dtype = _DTYPES[self.config.precision]
         with torch.autocast(self.accelerator.device.type, dtype, enabled=dtype != torch.float32):
             logits: Tensor = self.model(batch.inputs, batch.text, batch.features)
-        loss = binary_cross_entropy_with_logits(logits.float(), batch.target)
+        loss = binary_cross_entropy_with_logits(logits.float(), batch.target, batch.counted)
         value = loss.item()
         if not math.isfinite(value):
             raise LdznetError(
@@ -80,15 +97,19 @@ class Learner:
         # The mean over processes is taken of gradients; over samples, it is by their weight in the batch.
         self.scaler.scale(loss * (weight * self.accelerator.num_processes)).backward()
 
-    def update(self) -> None:
-        """Clips the gradient, and moves the weights and their average."""
+    def update(self) -> bool:
+        """Clips the gradient, and moves the weights and their average; False, and nothing moves, where the gradient
+        is not finite (in float16 the scaler leaves such a step out by itself)."""
         self.scaler.unscale_(self.optimizer)
-        if self.config.clip is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
+        clip = math.inf if self.config.clip is None else self.config.clip
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), clip)
+        if not self.scaler.is_enabled() and not math.isfinite(norm):
+            return False
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.ema.update(self.net)
+        return True
 
     def save(self, folder: Path, progress: Progress) -> None:
         """Everything that `restore` needs, as a checkpoint of the run in `folder`."""

@@ -12,9 +12,9 @@ from typing import Literal
 
 from accelerate import Accelerator
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from ldznet_cli.errors import Interrupted
+from ldznet_cli.errors import Interrupted, LdznetError
 from ldznet_cli.training import checkpoint, processes
 from ldznet_cli.training.checkpoint import Progress
 from ldznet_cli.training.config import TrainConfig
@@ -99,7 +99,7 @@ def _steps(
     """This process's batches of the steps start, start + 1, ...: for each step as many as there are passes."""
     shared = data.shared(processes.share(accelerator, config.passes))
     loader = DataLoader(
-        shared,
+        _Told(shared),
         batch_size=None,
         sampler=range(start * config.passes, config.steps * config.passes),
         num_workers=config.workers,
@@ -108,7 +108,26 @@ def _steps(
     )
     passes = iter(loader)
     for _ in range(start, config.steps):
-        yield [next(passes) for _ in range(config.passes)]
+        yield [_whole(next(passes)) for _ in range(config.passes)]
+
+
+class _Told(Dataset[Batch | LdznetError]):
+    """Batches of `data`, or why there is none: an error raised in a worker would come out as its traceback."""
+
+    def __init__(self, data: TrainingSet) -> None:
+        self.data = data
+
+    def __getitem__(self, number: int) -> Batch | LdznetError:
+        try:
+            return self.data[number]
+        except LdznetError as error:
+            return error
+
+
+def _whole(found: Batch | LdznetError) -> Batch:
+    if isinstance(found, LdznetError):
+        raise found
+    return found
 
 
 def _leave_interrupts_to_the_caller(_worker: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -54,12 +53,17 @@ class BatchOrder:
         for index, shape in enumerate(shapes):
             self.groups.setdefault(shape, []).append(index)
         self.batches_per_epoch = sum(-(-len(group) // batch) for group in self.groups.values())
-        self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
+        self._drawn: dict[int, list[list[int]]] = {}
 
     def __getitem__(self, number: int) -> tuple[int, list[int]]:
         """Batch `number` of the whole run: its epoch and the indices of its samples."""
         epoch, place = divmod(number, self.batches_per_epoch)
         return epoch, self._epoch(epoch)[place]
+
+    def _epoch(self, epoch: int) -> list[list[int]]:
+        if epoch not in self._drawn:
+            self._drawn = {epoch: self._draw_epoch(epoch)}
+        return self._drawn[epoch]
 
     def _draw_epoch(self, epoch: int) -> list[list[int]]:
         random = generator(self.seed, "order", epoch)

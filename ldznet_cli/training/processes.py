@@ -17,7 +17,15 @@ T = TypeVar("T")
 
 def join(device: str) -> Accelerator:
     """This process's place among the others. The precision is `TrainConfig`'s, whatever Accelerate is configured to."""
+    if device.startswith("cuda:") and "LOCAL_RANK" not in os.environ:
+        torch.cuda.set_device(device)  # which Accelerate takes for a process that is alone
     return Accelerator(cpu=device == "cpu", mixed_precision="no")
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done all that it was given: a CUDA device works on while Python goes ahead."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def is_main() -> bool:

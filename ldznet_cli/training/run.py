@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -24,13 +25,17 @@ from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.sample import Sample
 from ldznet_cli.samples.view import ViewPolicy
 from ldznet_cli.training import checkpoint, processes
-from ldznet_cli.training.config import TrainConfig
+from ldznet_cli.training.config import TrainConfig, digest
 from ldznet_cli.training.dataset import Reader, TrainingSet
 from ldznet_cli.training.loop import Run, TrainEvent, train
 from ldznet_cli.training.validation import choose, hold_out, validate
 
 FORMAT = "ldznet.training/1"
 RECORD = "training.json"
+_LOGS = ("tensorboard", "wandb")
+"""Folders of trackers."""
+_PLOT = "training.png"
+"""Where `ldznet plot` draws a run unless told otherwise."""
 _PACKAGES = ("accelerate", "diffusers", "numpy", "torch")
 
 
@@ -77,12 +82,14 @@ class Plan:
             "net": self.net.to_dict(),
             "init": self.init,
             "gt": material.samples.digest,
+            "groups": material.samples.groups_digest,
             "val_gt": material.validation.digest if material.validation else None,
             "ldm": dict(material.ldm_digests),
             "geometry": asdict(material.geometry),
             "timesteps": list(material.timesteps),
             "draws": material.draws,
             "views": asdict(material.views) if material.views else None,
+            "absent": digest({image.name: list(found) for image, found in material.absent.items()}),
             **material.features,
         }
 
@@ -104,10 +111,13 @@ class Plan:
         )
 
 
-def plan(out: Path, config: TrainConfig, net: NetConfig, init: str, material: Material) -> Plan:
+def plan(
+    out: Path, config: TrainConfig, net: NetConfig, init: str, material: Material, *, overwrite: bool = False
+) -> Plan:
     """Splits the samples and checks that a run can be begun, or gone on with, in `out`.
 
-    Raises UsageError when there is nothing to train or to validate on, or when `out` holds another run.
+    Raises UsageError when there is nothing to train or to validate on, or when `out` holds another run (with
+    `overwrite` it may) or something else.
     """
     training = list(material.samples.samples)
     held: list[Sample] = []
@@ -123,7 +133,9 @@ def plan(out: Path, config: TrainConfig, net: NetConfig, init: str, material: Ma
             "both are needed: give --val-gt, or another --validation-share"
         )
     made = Plan(out, config, net, init, material, tuple(training), tuple(held))
-    _check_same_run(out, made.settings)
+    _check_folder(out)
+    if not overwrite:
+        _check_same_run(out, made.settings)
     return made
 
 
@@ -151,7 +163,7 @@ def run(
         state,
         plan.data(),
         validate=lambda averaged, step: validate(
-            averaged, plan.validation, reader, step, config.batch, accelerator
+            averaged, plan.validation, reader, step, _at_once(config), accelerator
         ),
         save_best=partial(_save_best, plan),
         stop=stop,
@@ -161,6 +173,11 @@ def run(
             _write_record(plan, state)
         yield event
     _write_record(plan, state)
+
+
+def _at_once(config: TrainConfig) -> int:
+    """How many samples go through the net together: no more in validation than in training."""
+    return -(-config.batch // config.passes)
 
 
 def _save_best(plan: Plan, state: Run, ema: nn.Module, threshold: float) -> None:
@@ -177,11 +194,17 @@ def _save_best(plan: Plan, state: Run, ema: nn.Module, threshold: float) -> None
     save_net(plan.out, state.net, info, ema=ema)
 
 
+def _check_folder(out: Path) -> None:
+    """Raises UsageError for a folder with something in it that is no run."""
+    if (out / RECORD).exists() or not out.exists():
+        return
+    if {path.name for path in out.iterdir()} - {*_LOGS, _PLOT}:
+        raise UsageError(f"--out: {out} is not empty and holds no training run; choose another folder")
+
+
 def _check_same_run(out: Path, settings: Mapping[str, Any]) -> None:
     found = read_record(out)
     if found is None:
-        if out.exists() and any(out.iterdir()):
-            raise UsageError(f"--out: {out} is not empty and holds no training run; choose another folder")
         return
     for name, value in settings.items():
         if found["settings"].get(name) != value:
@@ -222,9 +245,9 @@ def _write_record(plan: Plan, state: Run) -> None:
 
 
 def remove(out: Path) -> None:
-    """Deletes a former run (and nothing else) from `out`. Raises UsageError when `out` holds something else."""
-    if out.exists() and read_record(out) is None and any(out.iterdir()):
-        raise UsageError(f"--overwrite: {out} holds no training run; remove it yourself if you mean it")
+    """Deletes a former run and its logs (and nothing else) from `out`, which `plan` has looked at."""
     checkpoint.remove_all(out)
+    for name in _LOGS:
+        shutil.rmtree(out / name, ignore_errors=True)
     for name in (MANIFEST, RAW, EMA, RECORD):
         (out / name).unlink(missing_ok=True)

@@ -10,17 +10,19 @@ from ldznet_cli.training.config import TrainConfig
 PLATEAU_PATIENCE = 5
 """Validations without a better one before the rate falls."""
 PLATEAU_FACTOR = 0.5
+LONGEST_WARMUP = 0.1
+"""Of a run's steps: a short one would else be over before it has its learning rate."""
 FLOOR = 0.01
 """The share of the learning rate that a cosine schedule ends on."""
 
 
 def learning_rate(config: TrainConfig, step: int, history: Sequence[float] = ()) -> float:
     """The learning rate of `step` (counted from 0); `history` holds the validation mIoU so far (for `plateau`)."""
-    rate = config.learning_rate
-    if step < config.warmup:
-        return rate * (step + 1) / (config.warmup + 1)
+    rate, warmup = config.learning_rate, min(config.warmup, round(LONGEST_WARMUP * config.steps))
+    if step < warmup:
+        return rate * (step + 1) / (warmup + 1)
     if config.schedule == "cosine":
-        share = (step - config.warmup) / max(1, config.steps - config.warmup)
+        share = (step - warmup) / max(1, config.steps - warmup)
         return rate * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
     if config.schedule == "plateau":
         return rate * PLATEAU_FACTOR ** plateaus(history)

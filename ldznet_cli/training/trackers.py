@@ -72,7 +72,12 @@ class WeightsAndBiases:
         except ImportError as error:
             raise UsageError("--track wandb needs Weights & Biases: pip install wandb") from error
         project = os.environ.get("WANDB_PROJECT", "ldznet")
-        self._run = wandb.init(project=project, name=run.name, dir=run, config=dict(settings))
+        try:
+            self._run = wandb.init(project=project, name=run.name, dir=run, config=dict(settings))
+        except wandb.Error as error:
+            raise UsageError(
+                f"--track wandb: {error}; run `wandb login`, or set WANDB_MODE=offline to keep it on this machine"
+            ) from error
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)

@@ -117,6 +117,111 @@ def test_a_folder_with_something_else_in_it_is_left_alone(gt, cache, tiny_ldm, t
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_overwriting_begins_anew_and_takes_the_logs_along(gt, cache, tiny_ldm, tmp_path, capsys):
+    run = tmp_path / "run"
+    options = ["--cache", cache, "--net", "znet", "--out", run, "--track", "tensorboard"]
+    assert train(gt, tiny_ldm, *options) == 0
+    (run / "training.png").write_bytes(b"drawn by `ldznet plot`")
+    former = (run / "training.json").read_bytes()
+    others = ["--learning-rate", "0.5", "--overwrite"]
+    assert train(gt, tiny_ldm, *options, *others, "--dry-run") == 0
+    assert train(gt, tiny_ldm, *options, *others, "--negatives", "2") == 2
+    assert (run / "training.json").read_bytes() == former
+    assert len(list((run / "checkpoints").iterdir())) == 1
+    assert train(gt, tiny_ldm, *options, *others) == 0
+    assert json.loads((run / "training.json").read_text())["settings"]["learning_rate"] == 0.5
+    assert len(list((run / "tensorboard").iterdir())) == 1
+    (run / "training.json").write_text("torn")
+    assert train(gt, tiny_ldm, *options) == 1
+    assert "--overwrite" in _error(capsys)
+    assert train(gt, tiny_ldm, *options, "--overwrite") == 0
+
+
+def test_logs_alone_are_no_other_s_folder(gt, cache, tiny_ldm, tmp_path):
+    """A run that ended before its first record, or was taken away by hand."""
+    (tmp_path / "run" / "tensorboard").mkdir(parents=True)
+    assert train(gt, tiny_ldm, "--cache", cache, "--net", "znet", "--out", tmp_path / "run") == 0
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory, gt):
+    """Other images, annotated, in a folder of their own."""
+    return squares(tmp_path_factory.mktemp("more") / "set", count=7, seed=1).path
+
+
+def _cached(gt, tiny_ldm, cache, *options):
+    made = ["--gt", str(gt), "--ldm", str(tiny_ldm), "--cache", str(cache), "--size", "64", "--device", "cpu"]
+    assert main(["cache-features", *made, *options]) == 0
+
+
+def test_validation_from_another_file_is_looked_for_before_the_first_step(
+    gt, cache, more, tiny_ldm, tmp_path, capsys
+):
+    run = ["--net", "znet", "--val-gt", more, "--out", tmp_path / "run"]
+    other = tmp_path / "cache"
+    _cached(gt, tiny_ldm, other, "--draws", "2")
+    capsys.readouterr()
+    assert train(gt, tiny_ldm, "--cache", other, *run) == 1
+    assert f"cache-features --gt {more}" in _error(capsys)
+    assert not (tmp_path / "run").exists()
+    _cached(more, tiny_ldm, other)
+    assert train(gt, tiny_ldm, "--cache", other, *run) == 0
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert record["settings"]["draws"] == 2  # the newer run in the cache, of one draw, has not these images
+    assert record["samples"]["validation"] == len(load_coco(more).samples)
+
+
+def test_images_of_validation_may_lie_elsewhere(gt, more, tiny_ldm, tmp_path, capsys):
+    alone = tmp_path / "annotations" / "val.json"
+    alone.parent.mkdir()
+    alone.write_bytes(more.read_bytes())
+    run = ["--net", "rgbnet", "--size", "64", "--val-gt", alone, "--out", tmp_path / "run"]
+    assert train(gt, tiny_ldm, *run) == 1
+    assert "--val-images" in _error(capsys)
+    assert train(gt, tiny_ldm, *run, "--val-images", more.parent / "images") == 0
+
+
+def test_negatives_are_what_the_annotations_know_to_be_absent(gt, tiny_ldm, tmp_path):
+    """Not whatever else was cached for the same images."""
+    from ldznet_cli.samples.negatives import absent_among
+
+    other = json.loads(gt.read_text())
+    for annotation in other["annotations"]:
+        annotation["phrase"] = "bright thing"
+    second = gt.with_name("second.json")
+    second.write_text(json.dumps(other))
+    cache = tmp_path / "cache"
+    for path in (gt, second):
+        _cached(path, tiny_ldm, cache)
+    samples = load_coco(gt)
+    phrases = CachedFeatures.open(cache).phrases
+    assert "bright thing" in phrases(samples.samples[0].image)
+    assert set().union(*absent_among(samples, phrases).values()) == {"circle"}
+
+
+def test_other_groups_are_another_run(gt, tiny_ldm, tmp_path, capsys):
+    groups = tmp_path / "groups.json"
+    groups.write_text(json.dumps({"box": [1]}))
+    run = ["--net", "rgbnet", "--size", "64", "--out", tmp_path / "run"]
+    assert train(gt, tiny_ldm, *run) == 0
+    assert train(gt, tiny_ldm, *run, "--groups", groups) == 2
+    assert "groups is None there" in _error(capsys)
+
+
+def test_a_phrase_said_of_two_things_has_views_of_each(gt, tiny_ldm, tmp_path):
+    """Data sets in which the same words are said of different things tell them apart by `sample_id`."""
+    twice = json.loads(gt.read_text())
+    first = next(a for a in twice["annotations"] if a["segmentation"])
+    corner = {"segmentation": [[0, 0, 24, 0, 24, 24, 0, 24]], "id": 900, "sample_id": "second"}
+    twice["annotations"].append({**first, **corner})
+    first["sample_id"] = "first"
+    path = gt.with_name("twice.json")
+    path.write_text(json.dumps(twice))
+    _cached(path, tiny_ldm, tmp_path / "cache", "--views", "2", "--crop", "0.6")
+    run = ["--cache", tmp_path / "cache", "--net", "znet", "--steps", "12", "--out", tmp_path / "run"]
+    assert train(path, tiny_ldm, *run) == 0
+
+
 def test_a_cache_of_another_ldm_is_refused(gt, cache, tmp_path, capsys):
     from tests.tiny import tiny_ldm as build
 

@@ -49,7 +49,7 @@ def test_the_union_of_a_phrase_is_one_sample(tmp_path: Path) -> None:
     (sample,) = found.samples
     assert (sample.id, sample.phrase, sample.category, sample.image_id) == ("1/lamp", "lamp", "lamp", 1)
     assert sample.mask().astype(int).tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]]
-    assert [mask.sum() for mask in sample.instances()] == [4, 4]
+    assert [part.mask(4, 4).sum() for part in sample.segmentations] == [4, 4]
     assert not sample.ignore().any()
     assert not sample.absent
     assert found.digest == hashlib.sha256(gt.read_bytes()).hexdigest()
@@ -168,7 +168,8 @@ def test_ignored_regions_do_not_count_for_their_phrase(tmp_path: Path) -> None:
         assert lamp.ignore().sum() == 4
         assert lamp.mask().sum() == 4
         assert not cat.ignore().any()
-        assert (found.crowd_regions, found.crowd_only, found.crowd_pixels()) == (2, 1, 4)
+        assert (found.crowd_regions, found.crowd_pixels()) == (2, 4)
+        assert list(found.crowd_only.values()) == [("dog",)]
 
 
 def test_an_ignored_region_without_phrase_concerns_all(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.samples.listing import ImageRef
-from ldznet_cli.samples.negatives import absent_phrases
+from ldznet_cli.samples.negatives import absent_among, absent_phrases
 from ldznet_cli.samples.sample import Sample
 from ldznet_cli.samples.segmentation import Polygons
 
@@ -16,8 +17,14 @@ def sample(name: str, phrase: str, category: str | None = None, absent: bool = F
     return Sample(f"{name}/{phrase}", image, name, 8, 8, phrase, category, segmentations=mask)
 
 
+def made(samples: list[Sample], crowds: dict[str, tuple[str, ...]] | None = None) -> SampleSet:
+    only = {ImageRef(Path(name), name): phrases for name, phrases in (crowds or {}).items()}
+    images = tuple(dict.fromkeys(sample.image for sample in samples))
+    return SampleSet(tuple(samples), Path("gt.json"), "", Path(), images, len(samples), crowd_only=only)
+
+
 def drawn(samples: list[Sample], per_image: int = 9, seed: int = 0) -> dict[str, tuple[str, ...]]:
-    return {image.name: phrases for image, phrases in absent_phrases(samples, per_image, seed).items()}
+    return {image.name: phrases for image, phrases in absent_phrases(made(samples), per_image, seed).items()}
 
 
 def test_a_phrase_of_the_image_or_of_its_category_is_never_drawn() -> None:
@@ -45,3 +52,21 @@ def test_the_draw_is_a_function_of_seed_and_image() -> None:
     assert drawn(samples, 3) == drawn(samples[::-1], 3)
     assert drawn(samples, 3) != drawn(samples, 3, seed=1)
     assert {len(phrases) for phrases in drawn(samples, 3).values()} == {3}
+
+
+def test_a_crowd_is_there_though_nobody_can_score_it() -> None:
+    samples = [sample("a", "cup"), sample("b", "red lamp", "lamp"), sample("c", "lamp", "lamp")]
+    found = absent_phrases(made(samples, {"a": ("lamp",)}), 9)
+    assert {image.name: phrases for image, phrases in found.items()}["a"] == ()
+
+
+def test_of_candidates_those_that_are_known_to_be_absent() -> None:
+    samples = [
+        sample("a", "red lamp", "lamp"),
+        sample("a", "moon", absent=True),
+        sample("b", "blue lamp", "lamp"),
+        sample("b", "boat", "boat"),
+    ]
+    asked = ["boat", "red lamp", "blue lamp", "moon", "never annotated"]
+    found = {image.name: phrases for image, phrases in absent_among(made(samples), lambda _: asked).items()}
+    assert found == {"a": ("boat", "moon"), "b": ()}

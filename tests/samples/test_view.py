@@ -43,6 +43,9 @@ def test_where_nothing_has_enough_the_best_is_taken():
 def test_mirrored_left_is_right():
     flipped = View(flip=True)
     assert flipped.of_phrase("Left lamp on the RIGHT, leftover") == "Right lamp on the LEFT, leftover"
+    assert (
+        flipped.of_phrase("the leftmost, right-hand righthand man") == "the rightmost, left-hand lefthand man"
+    )
     assert WHOLE.of_phrase("lamp on the left") == "lamp on the left"
     assert flipped.of_phrase(flipped.of_phrase("right shoe")) == "right shoe"
 

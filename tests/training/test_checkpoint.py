@@ -44,3 +44,19 @@ def test_a_fault_is_called_by_its_name(
     assert ("no space left" in str(told.value)) == full
     assert "\n" not in str(told.value)
     assert [checkpoint.latest(tmp_path), *(tmp_path / "checkpoints").iterdir()] == [before, before]
+
+
+def test_what_is_restored_lies_where_its_weights_do() -> None:
+    """The step counter too: the fused AdamW takes no other."""
+    here = nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(here.parameters(), fused=True)
+    here(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    tensors = checkpoint.optimizer_tensors(here, optimizer)
+    assert {key.rpartition("|")[2] for key in tensors} == {"step", "exp_avg", "exp_avg_sq"}
+    there = nn.Linear(2, 2, device="meta")
+    other = torch.optim.AdamW(there.parameters())
+    checkpoint.restore_optimizer(there, other, tensors)
+    states = [value for state in other.state.values() for value in state.values()]
+    assert len(states) == 6
+    assert {value.device.type for value in states} == {"meta"}

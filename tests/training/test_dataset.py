@@ -1,9 +1,12 @@
 """Batches: what is in them, and that nothing but their number decides it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ldznet_cli.features.source import RandomFeatures
+from ldznet_cli.samples.segmentation import Polygons
 from ldznet_cli.samples.view import ViewPolicy
 from ldznet_cli.training.dataset import Reader, TrainingSet, question
 from tests.training.world import GEOMETRY, reader, squares
@@ -92,3 +95,16 @@ def test_in_a_view_pixels_and_mask_still_belong_together(samples):
     assert torch.equal(again.inputs, batches[3].inputs)
     whole = TrainingSet(samples.samples, seen, batch=4, seed=1)[3]
     assert whole.inputs.shape != again.inputs.shape or not torch.equal(whole.inputs, again.inputs)
+
+
+def test_crowds_do_not_count_in_the_loss(samples):
+    whole = next(sample for sample in samples.samples if sample.width == sample.height == 64)
+    left = Polygons(((0.0, 0.0, 32.0, 0.0, 32.0, 64.0, 0.0, 64.0),))
+    crowded = replace(whole, ignored=(left,))
+    source = reader(samples)
+    assert source.batch([question(whole)], [0]).counted is None
+    batch = source.batch([question(crowded), question(whole), question(crowded, "moon")], [0, 0, 0])
+    assert batch.counted is not None
+    assert batch.counted.mean((1, 2, 3)).tolist() == pytest.approx([0.5, 1, 1], abs=0.02)
+    assert not batch.counted[0, 0, 1:-1, 1:31].any()
+    assert batch.counted[0, 0, :, 33:].all()

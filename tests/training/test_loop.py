@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ldznet_cli.errors import Interrupted, LdznetError, ModelError
+from ldznet_cli.errors import CacheError, Interrupted, LdznetError, ModelError
 from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.training import checkpoint
 from ldznet_cli.training.config import TrainConfig
@@ -170,6 +170,36 @@ def test_a_loss_that_is_not_finite_names_the_samples(samples, tmp_path):
     torch.nn.init.constant_(net.up.bias, float("nan"))
     with pytest.raises(LdznetError, match=r"the loss is nan on \d+\.png \('(square|circle|moon)"):
         list(session(tmp_path, samples, net=net))
+
+
+def test_a_gradient_that_is_not_finite_names_the_samples_and_changes_nothing(samples, tmp_path):
+    net = Dot()
+    net.up.bias.register_hook(lambda gradient: gradient * float("inf"))
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(LdznetError, match=r"the gradient is not finite at \d+\.png \('(square|circle|moon)"):
+        list(session(tmp_path, samples, net=net))
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_no_memory_for_a_step_says_what_takes_less(samples, tmp_path, monkeypatch):
+    def full(*_: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr("ldznet_cli.training.learner.Learner.backward", full)
+    with pytest.raises(LdznetError, match="no memory left for a step of 3 samples.*--passes") as told:
+        list(session(tmp_path, samples))
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_cannot_be_read_is_said_in_one_line(samples, tmp_path, monkeypatch, workers):
+    def missing(*_: Any) -> None:
+        raise CacheError("the cache c has no z for image 3.png")
+
+    monkeypatch.setattr("ldznet_cli.training.dataset.Reader.batch", missing)
+    with pytest.raises(CacheError) as told:
+        list(session(tmp_path, samples, replace(CONFIG, workers=workers)))
+    assert str(told.value) == "the cache c has no z for image 3.png"
 
 
 def test_a_damaged_checkpoint_is_named(samples, tmp_path):

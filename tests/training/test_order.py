@@ -1,5 +1,6 @@
 """Which samples a batch holds is a function of (seed, number)."""
 
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -31,6 +32,13 @@ def test_a_batch_does_not_depend_on_what_was_asked_before():
     backwards = BatchOrder([0] * 23, 4, seed=5)
     numbers = range(3 * forwards.batches_per_epoch)
     assert [forwards[n] for n in numbers] == [backwards[n] for n in reversed(numbers)][::-1]
+
+
+def test_an_order_reaches_the_reading_processes_of_any_system():
+    """Where they are not forked it is pickled."""
+    order = BatchOrder([0] * 23, 4, seed=5)
+    expected = order[3]
+    assert pickle.loads(pickle.dumps(order))[3] == expected
 
 
 def test_epochs_and_seeds_differ():

@@ -18,6 +18,11 @@ def test_warm_up_rises_to_the_rate_and_cosine_falls_to_its_floor():
     assert rates == sorted(rates, reverse=True)
 
 
+def test_a_short_run_warms_up_for_a_tenth_of_it():
+    config = TrainConfig(steps=20, learning_rate=1.0, warmup=200, schedule="constant")
+    assert [learning_rate(config, step) for step in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+
+
 def test_constant_stays():
     config = TrainConfig(steps=10, learning_rate=0.5, warmup=0, schedule="constant")
     assert {learning_rate(config, step) for step in range(10)} == {0.5}

@@ -21,10 +21,10 @@ SIZES = ((64, 64), (64, 64), (128, 64))
 """(width, height) of the images in turn: batches have to be of one size."""
 
 
-def squares(folder: Path, count: int = 12, absent: bool = True) -> SampleSet:
+def squares(folder: Path, count: int = 12, absent: bool = True, seed: int = 0) -> SampleSet:
     """Images of one "square" each, annotated in COCO's way; the odd ones also say that no "circle" is there."""
     (folder / "images").mkdir(parents=True)
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     images, annotations = [], []
     for i in range(count):
         width, height = SIZES[i % len(SIZES)]

@@ -152,7 +152,7 @@ def train_decoder(
         batch=config.batch,
         seed=config.seed,
         negatives=config.negatives,
-        absent=absent_phrases(training.samples, 0),
+        absent=absent_phrases(training, 0),
         draws=1,
     )
     watched = choose(validation.samples, config.validation_samples, config.seed)

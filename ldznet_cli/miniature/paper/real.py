@@ -102,7 +102,7 @@ def _prepared(world: World, name: str) -> Generator[BuildEvent, None, tuple[Spli
     if not ldm.exists():
         vocabulary = real / "clip-bpe" / "bpe_simple_vocab_16e6.txt.gz"
         untrained_ldm(ldm, vae=real / "taesd", vocabulary=vocabulary, seed=world.protocol.seeds[0])
-    absent = absent_phrases(split.training.samples, _ABSENT)
+    absent = absent_phrases(split.training, _ABSENT)
     cache, geometry = world.own / "real" / f"cache-{name}", Geometry("aligned", world.protocol.real_size)
     sets = [split.training, split.validation, split.test]
     yield from fill_cache(cache, ldm, sets, draws=1, geometry=geometry, absent=absent)
