@@ -25,7 +25,7 @@ COMMENTS = {
     "sample_data/": "24 rendered scenes with their masks, for the demo",
     "docs/": "pictures and longer texts",
     "benchmarks/": "how fast it is, against what",
-    ".ci/": "`run`: what continuous integration does; `readme.py`: writes this tree",
+    ".ci/": "`run`: what continuous integration does; `readme.py`: writes this tree; `picture.py`: docs/masks.png",
     "Makefile": "demo, test, soak, check, format, miniature, paper, clean",
     "pyproject.toml": "the package, its dependencies, the settings of every tool",
     "constraints.txt": "the exact versions that are tested",
@@ -43,7 +43,7 @@ def help_block() -> str:
 
 
 def commands_block() -> str:
-    """One row a command: what it does and its first example."""
+    """One row a command: what it does."""
     rows = ["| command | what it does |", "|---|---|"]
     for name, command in settings.leaves(typer.main.get_command(app)):
         rows.append(f"| `ldznet {name}` | {command.help.partition(chr(10))[0].rstrip('.')} |")

@@ -109,8 +109,9 @@ def planned(options: argparse.Namespace, folder: Path) -> tuple[Plan, str]:
             sys.exit(1)
     ask = Ask(
         gt=options.gt, images=None, groups=None, val_gt=None, val_images=None,
-        cache=None if options.live else str(cache), cache_copy=None, ldm=models.resolve_ldm(options.ldm), ldm_name=options.ldm, vae=None, geometry=None,
-        size=options.size, device=device, offline=True, seed=0, crop=None, flip=False,
+        cache=None if options.live else str(cache), cache_copy=None, ldm=models.resolve_ldm(options.ldm),
+        ldm_name=options.ldm, vae=None, geometry=None, size=options.size, device=device,
+        offline=True, seed=0, crop=None, flip=False,
     )  # fmt: skip
     gathered = gather(ask, options.net, "cross-attention", options.head_width, "random", 0.0)
     changes = {"negatives": 0.0, "precision": options.dtype, "recompute": options.recompute}

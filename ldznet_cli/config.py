@@ -21,6 +21,15 @@ MINIATURE = "miniature"
 OUT_FOLDER = Path("ldznet-out")
 """Where files go when no --out is given."""
 
+MASK_NAME = "{image}/{label}"
+"""How masks are called there: the image's name without suffix, a folder, and in it the label."""
+
+CLIPSEG = "CIDAS/clipseg-rd64-refined"
+"""The weights that transformers' own documentation uses; the paper's CLIPSeg (PC+) with a finer decoder."""
+
+CLIP = "openai/clip-vit-large-patch14"
+"""Where OpenAI publishes CLIP in the format of transformers: Stable Diffusion 1.x and 2.x both use its vocabulary."""
+
 TEMPLATES: tuple[str, ...] = (
     "a photo of a {}.",
     "a photograph of a {}.",

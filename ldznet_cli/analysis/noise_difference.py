@@ -30,7 +30,7 @@ Map = NDArray[np.float32]
 
 
 class NoiseDifferencePredictor:
-    """Masks from the frozen LDM alone. Timesteps are drawn from `timesteps`, [low, high).
+    """Masks from the frozen LDM alone.
 
     A map says where the phrase is rather than elsewhere in the image, not how surely it is there at all: it is
     stretched to [0, 1] over the image and cut at 0.5, as DiffEdit does (Couairon et al., ICLR 2023). So its presence
@@ -47,7 +47,6 @@ class NoiseDifferencePredictor:
         ldm_name: str | None = None,
         draws: int = DRAWS,
         template: str = INFERENCE_TEMPLATE,
-        timesteps: tuple[int, int] = (300, 500),
         seed: int = 0,
     ) -> None:
         """`ldm` is loaded whole (`blocks=None`); `geometry` is the LDM's own size where it is None.
@@ -61,7 +60,7 @@ class NoiseDifferencePredictor:
         prompt_of("phrase", template)
         self.ldm, self.draws = ldm, draws
         self.geometry = geometry or Geometry("aligned", ldm.default_size)
-        self.policy = DrawPolicy(seed, timesteps, template)
+        self.policy = DrawPolicy(seed, template=template)
         self.identity = PredictorIdentity(
             name="noise-difference",
             model=ldm_name or ldm.name,
@@ -73,7 +72,7 @@ class NoiseDifferencePredictor:
             template=template,
             settings={
                 "geometry": asdict(self.geometry),
-                "timesteps": list(timesteps),
+                "timesteps": list(self.policy.timesteps),
                 "dtype": str(ldm.dtype).removeprefix("torch."),
             },
         )

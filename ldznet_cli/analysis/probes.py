@@ -79,17 +79,16 @@ def probe_scores(
     training: Sequence[Sample],
     test: Sequence[Sample],
     recipe: ProbeRecipe | None = None,
-    geometry: Geometry | None = None,
 ) -> Iterator[ProbeScore]:
     """Every block that `ldm` was loaded with, at every timestep of the recipe: timestep after timestep.
 
     Each timestep is by itself: a recipe with the timesteps that are missing goes on where a run stopped. In memory are
-    the features of all samples at one timestep. All images get one grid, by default the LDM's own square. Raises
+    the features of all samples at one timestep. All images get one grid, the LDM's own square. Raises
     UsageError where there is nothing to train or to test on, or an image is on both sides.
     """
     recipe = recipe or ProbeRecipe()
     _check(training, test)
-    probes = Probes(ldm, training, test, recipe, geometry or Geometry("square", ldm.default_size))
+    probes = Probes(ldm, training, test, recipe)
     for timestep in recipe.timesteps:
         yield from probes.at(timestep)
 
@@ -117,12 +116,11 @@ class Probes:
         training: Sequence[Sample],
         test: Sequence[Sample],
         recipe: ProbeRecipe,
-        geometry: Geometry,
     ) -> None:
         if ldm.unet is None or not ldm.blocks:
             raise UsageError(f"{ldm.name} was loaded without blocks: name those to be probed")
         self.ldm, self.recipe, self.names = ldm, recipe, ldm.unet.names
-        self.training, self.test = (self._inputs(side, geometry) for side in (training, test))
+        self.training, self.test = (self._inputs(side) for side in (training, test))
         self.masks = [sample.mask() for sample in training]
         grid = (recipe.side, recipe.side)
         self.truth = [on_grid(sample.mask(), grid) >= 0.5 for sample in test]
@@ -137,7 +135,8 @@ class Probes:
             maps = [probe.probabilities(_rows(one)).reshape(height, width) for one in unseen[block]]
             yield self._score(block, name, timestep, maps)
 
-    def _inputs(self, samples: Sequence[Sample], geometry: Geometry) -> list[_Input]:
+    def _inputs(self, samples: Sequence[Sample]) -> list[_Input]:
+        geometry = Geometry("square", self.ldm.default_size)
         z: dict[str, Tensor] = {}
         found = []
         for sample in samples:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ldznet_cli.inference import Predictor
     from ldznet_cli.inference.questions import Asking
 
-CLIPSEG = "CIDAS/clipseg-rd64-refined"
-
 Kind = Literal["net", "clipseg", "noise-difference", "category-mean"]
 
 

@@ -16,7 +16,7 @@ from ldznet_cli.cli.segment_formats import formats_of, plan_of
 from ldznet_cli.cli.segment_plan import show_plan
 from ldznet_cli.cli.segment_report import Report
 from ldznet_cli.cli.segment_tasks import Asked, tasks_of
-from ldznet_cli.config import OUT_FOLDER
+from ldznet_cli.config import CLIPSEG, MASK_NAME, OUT_FOLDER, TEMPLATES
 
 
 def segment(
@@ -45,7 +45,7 @@ def segment(
     ] = "net",
     clipseg: Annotated[
         str, typer.Option("--clipseg", metavar="NAME", help="Which CLIPSeg: a hub id or a folder.")
-    ] = predictors.CLIPSEG,
+    ] = CLIPSEG,
     fit: Annotated[
         Path | None,
         typer.Option(
@@ -64,7 +64,7 @@ def segment(
     vae: options.Vae = None,
     draws: asks.Draws = None,
     seed: options.Seed = 0,
-    template: asks.Template = "a photo of a {}.",
+    template: asks.Template = TEMPLATES[0],
     batch: asks.Batch = None,
     threshold: asks.Threshold = None,
     min_score: asks.MinScore = None,
@@ -75,7 +75,7 @@ def segment(
     feather: asks.Feather = 0,
     out: asks.Out = None,
     formats: asks.Formats = None,
-    name: asks.Name = "{image}/{label}",
+    name: asks.Name = MASK_NAME,
     no_overlay: asks.NoOverlay = False,
     rle: asks.Rle = False,
     overwrite: asks.Overwrite = False,

@@ -11,12 +11,12 @@ import typer
 
 from ldznet_cli.cli import console, models, options
 from ldznet_cli.cli import weights_report as report
+from ldznet_cli.config import CLIP
 from ldznet_cli.errors import ModelError, WeightsUnavailable
 
 if TYPE_CHECKING:
     from ldznet_cli.nets.import_net import NamedLdm
 
-CLIP = "openai/clip-vit-large-patch14"
 LICENCE = (
     "Stable Diffusion's weights are under the CreativeML OpenRAIL-M licence, its use restrictions included; what is "
     "made from them stays under it"

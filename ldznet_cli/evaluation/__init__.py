@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-from ldznet_cli.evaluation.answer import Answer, Answers, ImageKey
-from ldznet_cli.evaluation.arrays import PredictedArrays
-from ldznet_cli.evaluation.coco_results import CocoResults
-from ldznet_cli.evaluation.comparison import Comparison, Difference, compared
+from ldznet_cli.evaluation.answer import Answer, ImageKey
+from ldznet_cli.evaluation.comparison import Comparison, compared
 from ldznet_cli.evaluation.mask_folder import MaskFolder
 from ldznet_cli.evaluation.ranking import Shown
-from ldznet_cli.evaluation.records import RecordedAnswers
 from ldznet_cli.evaluation.report import Ranked, Report, Score
 from ldznet_cli.evaluation.run import DEFAULT_PROTOCOLS, Evaluation, evaluate
-from ldznet_cli.evaluation.scoreboard import PROTOCOLS, Scoreboard
-from ldznet_cli.evaluation.scoring import truth_of
+from ldznet_cli.evaluation.scoreboard import Scoreboard
 from ldznet_cli.evaluation.sources import open_predictions
 from ldznet_cli.evaluation.table import Table, comparison_tables, tables_of
-from ldznet_cli.evaluation.tuning import Tuned, swept_protocol, tune
+from ldznet_cli.evaluation.tuning import swept_protocol, tune
 
 __all__ = [
     "DEFAULT_PROTOCOLS",
-    "PROTOCOLS",
     "Answer",
-    "Answers",
-    "CocoResults",
     "Comparison",
-    "Difference",
     "Evaluation",
     "ImageKey",
     "MaskFolder",
-    "PredictedArrays",
     "Ranked",
-    "RecordedAnswers",
     "Report",
     "Score",
     "Scoreboard",
     "Shown",
     "Table",
-    "Tuned",
     "compared",
     "comparison_tables",
     "evaluate",
     "open_predictions",
     "swept_protocol",
     "tables_of",
-    "truth_of",
     "tune",
 ]

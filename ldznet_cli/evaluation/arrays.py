@@ -18,16 +18,14 @@ class PredictedArrays:
 
     source = "arrays in memory"
 
-    def __init__(self, arrays: Mapping[tuple[str, str], NDArray[Any]], threshold: float = 0.5) -> None:
-        self._arrays, self._threshold = arrays, threshold
+    def __init__(self, arrays: Mapping[tuple[str, str], NDArray[Any]]) -> None:
+        self._arrays = arrays
 
     def __iter__(self) -> Iterator[Answer]:
         for (name, phrase), array in self._arrays.items():
             where = f"the array of {name!r}, {phrase!r}"
-            yield Answer(ImageKey(name), phrase, partial(_prediction, array, self._threshold), where=where)
+            yield Answer(ImageKey(name), phrase, partial(_prediction, array), where=where)
 
 
-def _prediction(array: NDArray[Any], threshold: float) -> Prediction:
-    if array.dtype == np.bool_:
-        return Prediction(mask=array)
-    return Prediction(array, threshold=threshold)
+def _prediction(array: NDArray[Any]) -> Prediction:
+    return Prediction(mask=array) if array.dtype == np.bool_ else Prediction(array)

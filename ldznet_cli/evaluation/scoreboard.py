@@ -107,10 +107,6 @@ class Scoreboard:
             for result in self._results(name, subset, ground_truth)
         ]
 
-    def scores(self, ground_truth: str) -> tuple[Score, ...]:
-        """The numbers of `results`."""
-        return tuple(result.score for result in self.results(ground_truth))
-
     def curves(self) -> dict[str, tuple[Curve, ...]]:
         """What can be plotted, of all samples, by protocol."""
         return {name: tuple(scorer.curves()) for name, scorer in self._of(ALL).items()}

@@ -1,7 +1,7 @@
 """Masks from images and phrases: what predicts, how a map becomes a mask, and a run over many images."""
 
 from ldznet_cli.inference.answering import Finish
-from ldznet_cli.inference.api import Mask, Segmenter, load_predictor
+from ldznet_cli.inference.api import Segmenter, load_predictor
 from ldznet_cli.inference.clipseg import ClipSegPredictor
 from ldznet_cli.inference.halving import Halving
 from ldznet_cli.inference.ledger import Ledger
@@ -17,7 +17,6 @@ __all__ = [
     "Finish",
     "Halving",
     "Ledger",
-    "Mask",
     "NetPredictor",
     "OutputPlan",
     "Predictor",

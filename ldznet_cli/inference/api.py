@@ -29,6 +29,7 @@ from ldznet_cli.ldm import FrozenLDM, digests_of
 from ldznet_cli.nets import read_info
 from ldznet_cli.samples.images import read_image, sha256_of
 from ldznet_cli.samples.masks import area, box
+from ldznet_cli.samples.templates import INFERENCE_TEMPLATE
 
 BUNDLE = Path(__file__).parent.parent / "miniature" / "weights"
 """Where the bundled weights lie in the package: data, not code, which is all that this room may know of it."""
@@ -96,7 +97,7 @@ def load_predictor(
     dtype: torch.dtype = torch.float32,
     offline: bool = False,
     draws: int = 1,
-    template: str | None = None,
+    template: str = INFERENCE_TEMPLATE,
     seed: int = 0,
     batch: int = 1,
 ) -> NetPredictor:
@@ -130,10 +131,10 @@ def load_predictor(
         name=MINIATURE if bundled else None,
         ldm_name=MINIATURE if source == BUNDLE / LDM else None,
         draws=draws,
+        template=template,
         seed=seed,
         batch=batch,
         other_first_stage=vae is not None,
-        **({} if template is None else {"template": template}),
     )
 
 

@@ -52,7 +52,7 @@ class CategoryMeanPredictor:
         for phrase, found in _by_phrase(self._samples).items():
             for sample in found:
                 counts = count(self._means[phrase], _squashed(sample) >= 0.5)
-                total += iou(counts.tp, counts.tp + counts.fp + counts.fn, empty=1.0)
+                total += iou(counts.tp, counts.union, empty=1.0)
         return THRESHOLDS[int(total.argmax())]
 
     def check(self, phrases: Sequence[str]) -> None:

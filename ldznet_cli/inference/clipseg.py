@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,16 +18,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ldznet_cli.config import CLIPSEG
 from ldznet_cli.errors import ModelError, PromptError, WeightsUnavailable
 from ldznet_cli.inference.predictor import PredictorIdentity, ProbMap
 from ldznet_cli.ldm.digests import file_digest
-from ldznet_cli.ldm.hub import fetch
+from ldznet_cli.ldm.folder import resolve_files
 from ldznet_cli.ldm.quiet import quiet_libraries
 from ldznet_cli.samples.record import RecordGeometry
 from ldznet_cli.samples.templates import clean_phrase
-
-DEFAULT = "CIDAS/clipseg-rd64-refined"
-"""The weights that transformers' own documentation uses; the paper's CLIPSeg (PC+) with a finer decoder."""
 
 THRESHOLD = 0.3
 """The CLIPSeg paper's for its PhraseCut models (table 1)."""
@@ -36,7 +33,6 @@ THRESHOLD = 0.3
 LARGEST = 4096
 """Pixels of the model's square: the published one's is 352."""
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FILES = ["*.json", "merges.txt", "model.safetensors", "model-*-of-*.safetensors"]
 
 
@@ -47,7 +43,7 @@ class ClipSegPredictor:
 
     def __init__(
         self,
-        folder_or_hub_id: str | Path = DEFAULT,
+        folder_or_hub_id: str | Path = CLIPSEG,
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -55,7 +51,7 @@ class ClipSegPredictor:
         offline: bool = False,
     ) -> None:
         """Raises WeightsUnavailable: no such folder or hub id, no network, files missing; ModelError: not a CLIPSeg."""
-        folder = _resolved(folder_or_hub_id, offline)
+        folder = resolve_files(folder_or_hub_id, _FILES, offline=offline)
         self.processor, model = _load(folder)
         self.model = model.to(device=device, dtype=dtype).eval()
         self.device, self.dtype, self.batch = torch.device(device), dtype, batch
@@ -123,15 +119,6 @@ def _map(prob: NDArray[np.float32]) -> ProbMap:
         raise ModelError("CLIPSeg gives values that are not finite: try --dtype float32")
     height, width = prob.shape
     return ProbMap(prob, RecordGeometry("square", max(height, width), (height, width)))
-
-
-def _resolved(folder_or_hub_id: str | Path, offline: bool) -> Path:
-    folder = Path(folder_or_hub_id).expanduser()
-    if folder.is_dir():
-        return folder
-    if isinstance(folder_or_hub_id, str) and _HUB_ID.fullmatch(folder_or_hub_id) and not folder.exists():
-        return fetch(folder_or_hub_id, _FILES, offline=offline)
-    raise WeightsUnavailable(f"no folder {folder_or_hub_id} here, and a hub id has the form owner/name")
 
 
 def _load(folder: Path) -> tuple[Any, Any]:

@@ -8,15 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ldznet_cli.config import MASK_NAME
 from ldznet_cli.errors import UsageError
 from ldznet_cli.inference.formats import Answer, ImageFormat, MaskFormat, MaskPng, ProbPng, RunFormat
 from ldznet_cli.inference.prompts import Prompt, Task, slug
 from ldznet_cli.samples.atomic import write_atomically
 
 RECORDS, FAILED, MANIFEST = "records.jsonl", "failed.jsonl", "run.json"
-
-NAME = "{image}/{label}"
-"""How masks are called: the image's name without suffix, a folder, and in it the label."""
 
 _FIELDS = ("image", "folder", "stem", "label")
 
@@ -49,7 +47,7 @@ class OutputPlan:
     images: Sequence[ImageFormat] = ()
     runs: Sequence[RunFormat] = ()
     rle: bool = False
-    name: str = NAME
+    name: str = MASK_NAME
 
     def __post_init__(self) -> None:
         unknown = [field for field in re.findall(r"\{(.*?)\}", self.name) if field not in _FIELDS]

@@ -7,13 +7,10 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from ldznet_cli.errors import UsageError, WeightsUnavailable
 from ldznet_cli.ldm.folder import read_json, resolve_files
 
-HUB_ID: Final = "openai/clip-vit-large-patch14"
-"""Where OpenAI publishes it in the format of transformers; Stable Diffusion 1.x and 2.x both use it."""
 CLIP_MERGES = 49_152 - 256 - 2
 """Merges that CLIP reads of its vocabulary file (openai/CLIP: simple_tokenizer.py); with 512 letters and two special
 tokens they are 49,408 in all."""

@@ -16,6 +16,7 @@ from ldznet_cli.config import user_cache
 from ldznet_cli.errors import ModelError, WeightsUnavailable
 from ldznet_cli.ldm.folder import LdmParts, find_parts, read_json, weight_files
 from ldznet_cli.ldm.noise import schedule_fields
+from ldznet_cli.ldm.record import sha256_of
 
 _SAYS_NOTHING = {
     "_diffusers_version",
@@ -61,13 +62,13 @@ class LdmDigests:
         return asdict(self)
 
 
-def digests_of(folder: Path, vae: Path | None = None) -> LdmDigests:
-    """The digests of the model in `folder`, with `vae`'s first stage instead of its own where one is given.
+def digests_of(folder: Path) -> LdmDigests:
+    """The digests of the model in `folder`.
 
     Weight files are read once: their hashes are remembered in the user's cache by path, size and time.
     Raises WeightsUnavailable, ModelError.
     """
-    return digests_of_parts(find_parts(folder, vae))
+    return digests_of_parts(find_parts(folder))
 
 
 def digests_of_parts(parts: LdmParts) -> LdmDigests:
@@ -114,7 +115,7 @@ def _sha256(value: Any) -> str:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, remembered in the user's cache while path, size and times stay the same."""
-    return _remembered(path, "file", _hash_file)
+    return _remembered(path, "file", sha256_of)
 
 
 def _remembered(path: Path, what: str, compute: Callable[[Path], str]) -> str:
@@ -130,11 +131,6 @@ def _remembered(path: Path, what: str, compute: Callable[[Path], str]) -> str:
     if time.time() - max(stat.st_mtime, stat.st_ctime) > _SETTLED_SECONDS:
         _remember(note, {**identity, "sha256": digest})
     return digest
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hash_encoder(path: Path) -> str:

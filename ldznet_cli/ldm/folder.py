@@ -46,10 +46,12 @@ def resolve(
     return download(checked_hub_id(path_or_hub_id), revision=revision, offline=offline, parts=parts)
 
 
-def resolve_files(name: str, patterns: list[str], *, offline: bool = False) -> Path:
+def resolve_files(name: str | Path, patterns: list[str], *, offline: bool = False) -> Path:
     """As `resolve`, for a model of any kind of which the files that fit `patterns` are needed."""
     folder = Path(name).expanduser()
-    return folder if folder.is_dir() else fetch(checked_hub_id(name), patterns, offline=offline)
+    if folder.is_dir():
+        return folder
+    return fetch(checked_hub_id(folder if folder.exists() else name), patterns, offline=offline)
 
 
 def checked_hub_id(name: str | Path) -> str:

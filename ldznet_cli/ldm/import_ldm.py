@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ldznet_cli.config import CLIP
 from ldznet_cli.errors import ModelError
-from ldznet_cli.ldm.clip_vocabulary import END, HUB_ID, Vocabulary, find_vocabulary, write_tokenizer
+from ldznet_cli.ldm.clip_vocabulary import END, Vocabulary, find_vocabulary, write_tokenizer
 from ldznet_cli.ldm.hub import WEIGHT_STEMS
 from ldznet_cli.ldm.lightning import read_state_dict
 from ldznet_cli.ldm.record import write_record
@@ -49,7 +50,7 @@ def import_ldm(
     out: Path,
     which: Literal["raw", "ema"] = "raw",
     *,
-    tokenizer: str = HUB_ID,
+    tokenizer: str = CLIP,
     prediction: Prediction | None = None,
     offline: bool = False,
 ) -> ImportedLdm:

@@ -6,14 +6,13 @@ one protocol may be set beside a number of another without saying so.
 
 from __future__ import annotations
 
-from ldznet_cli.metrics.average_precision import ScoreHistogram, SimpsonAP, simpson_ap
+from ldznet_cli.metrics.average_precision import ScoreHistogram, simpson_ap
 from ldznet_cli.metrics.clipseg import ClipSeg
 from ldznet_cli.metrics.counts import Counts, count, count_mask
 from ldznet_cli.metrics.intervals import ImageSums, interval_of
 from ldznet_cli.metrics.iou import OverlapSums, iou, smoothed_iou
 from ldznet_cli.metrics.native import Native
 from ldznet_cli.metrics.phrasecut import PhraseCut
-from ldznet_cli.metrics.presence import presence
 from ldznet_cli.metrics.protocol import Curve, Number, Prediction, Scorer, Truth
 from ldznet_cli.metrics.refcoco import RefCoco
 from ldznet_cli.metrics.thresholds import THRESHOLDS
@@ -32,13 +31,11 @@ __all__ = [
     "RefCoco",
     "ScoreHistogram",
     "Scorer",
-    "SimpsonAP",
     "Truth",
     "count",
     "count_mask",
     "interval_of",
     "iou",
-    "presence",
     "simpson_ap",
     "smoothed_iou",
 ]

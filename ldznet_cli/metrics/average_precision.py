@@ -93,18 +93,18 @@ class ScoreHistogram:
         won = inside * (2 * outside.cumsum() - outside)
         return int(won.sum()) / (2 * pairs) if pairs else None
 
-    def precision_recall(self, points: int = 200) -> Curve | None:
-        """Precision over recall, from the highest score on, at most so many points; None without a foreground pixel."""
+    def precision_recall(self) -> Curve | None:
+        """Precision over recall, from the highest score on, at most 200 points; None without a foreground pixel."""
         fp, tp = self._from_the_top()
         if not tp.size or tp[-1] == 0:
             return None
         recall, precision = tp / tp[-1], tp / (tp + fp)
-        places = np.unique(np.searchsorted(recall, np.linspace(recall[0], 1, points)))
+        places = np.unique(np.searchsorted(recall, np.linspace(recall[0], 1, 200)))
         return Curve("recall", "precision", tuple(recall[places].tolist()), tuple(precision[places].tolist()))
 
-    def calibration(self, bins: int = 16) -> Curve | None:
+    def calibration(self) -> Curve | None:
         """Of pixels with about one probability, the share in the mask over the mean probability; None for no pixel."""
-        by_bin = self._bins.reshape(2, bins, BINS // bins)
+        by_bin = self._bins.reshape(2, 16, -1)
         pixels = by_bin.sum(axis=(0, 2))
         seen = pixels > 0
         if not seen.any():

@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ldznet_cli.metrics.thresholds import MOST, THRESHOLDS, Probs, levels_of
+from ldznet_cli.metrics.thresholds import THRESHOLDS, Probs, levels_of
 
 Mask = NDArray[np.bool_]
 Tally = NDArray[np.int64]
 
-_TRUE, _IGNORED = np.uint8(MOST + 1), np.uint8(255)
+_TRUE, _IGNORED = np.uint8(64), np.uint8(255)
+"""A level, which is at most 49, and the mask's bit share one byte."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """True and false positives and negatives in pixels: int64, one number a threshold; they add up."""
+    """True and false positives and negatives in pixels: int64, one number a threshold."""
 
     tp: Tally
     fp: Tally
     fn: Tally
     tn: Tally
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+    @property
+    def union(self) -> Tally:
+        """Pixels in the prediction, the mask, or both."""
+        return self.tp + self.fp + self.fn
 
     def at(self, index: int) -> Counts:
         """The counts at one threshold."""
         return Counts(self.tp[index], self.fp[index], self.fn[index], self.tn[index])
 
-    @classmethod
-    def zeros(cls, thresholds: int = len(THRESHOLDS)) -> Counts:
-        """Nothing counted yet."""
-        zero = np.zeros(thresholds, dtype=np.int64)
-        return cls(zero, zero, zero, zero)
 
-
-def count(
-    prob: Probs,
-    mask: Mask,
-    ignore: Mask | None = None,
-    thresholds: Sequence[float] | NDArray[Any] = THRESHOLDS,
-) -> Counts:
-    """The counts of `prob > t` (strictly) against `mask` for each t, pixels under `ignore` left out.
+def count(prob: Probs, mask: Mask, ignore: Mask | None = None) -> Counts:
+    """The counts of `prob > t` (strictly) against `mask` for each t of THRESHOLDS, pixels under `ignore` left out.
 
     `prob` holds floats in [0, 1] and `mask` bools, both (H, W). Equal to comparing map and threshold one by one, to
     the last bit, but each pixel is looked at once.
     """
     if not prob.shape == mask.shape == (mask if ignore is None else ignore).shape:
         raise ValueError(f"map {prob.shape}, mask {mask.shape} and ignored pixels must have one shape")
-    absent, present = _histograms(prob, mask, ignore, len(thresholds), thresholds)
+    absent, present = _histograms(prob, mask, ignore)
     tp, fp = _above(present), _above(absent)
     return Counts(tp, fp, present.sum() - tp, absent.sum() - fp)
 
@@ -66,11 +56,9 @@ def count_mask(found: Mask, mask: Mask, ignore: Mask | None = None) -> Counts:
     return Counts(*(np.array([np.count_nonzero(pixels & valid)], dtype=np.int64) for pixels in pairs))
 
 
-def _histograms(
-    prob: Probs, mask: Mask, ignore: Mask | None, size: int, thresholds: Sequence[float] | NDArray[Any]
-) -> tuple[Tally, Tally]:
-    """How many pixels (outside, inside) the mask exceed 0, 1, ..., `size` thresholds."""
-    codes = levels_of(prob, thresholds)
+def _histograms(prob: Probs, mask: Mask, ignore: Mask | None) -> tuple[Tally, Tally]:
+    """How many pixels (outside, inside) the mask exceed 0, 1, ..., 49 thresholds."""
+    codes = levels_of(prob)
     codes += mask.ravel().view(np.uint8) * _TRUE
     if ignore is not None:
         codes[ignore.ravel()] = _IGNORED
@@ -78,7 +66,8 @@ def _histograms(
     bins = np.array(
         Image.frombuffer("L", (codes.size, 1), codes, "raw", "L", 0, 1).histogram(), dtype=np.int64
     )
-    return bins[: size + 1], bins[_TRUE : int(_TRUE) + size + 1]
+    levels = len(THRESHOLDS) + 1
+    return bins[:levels], bins[_TRUE : int(_TRUE) + levels]
 
 
 def _above(histogram: Tally) -> Tally:

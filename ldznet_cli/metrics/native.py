@@ -76,7 +76,7 @@ class Native(Scorer[NativeMeasure]):
         found = prob > prediction.threshold if prediction.mask is None else prediction.mask
         own, swept = count_mask(found, truth.mask, truth.ignore), count(prob, truth.mask, truth.ignore)
         intersection = np.concatenate((own.tp, swept.tp))
-        union = intersection + np.concatenate((own.fp + own.fn, swept.fp + swept.fn))
+        union = np.concatenate((own.union, swept.union))
         absent = not (own.tp + own.fn).any()
         return NativeMeasure(truth, absent, intersection, union, prob, prediction.hard, prediction.presence)
 

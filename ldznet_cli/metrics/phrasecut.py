@@ -34,7 +34,7 @@ class PhraseCut(Scorer[Overlap]):
     def measure(self, truth: Truth, prediction: Prediction) -> Overlap:
         mask = truth.mask if truth.outlined is None else truth.outlined
         counts = count_mask(prediction.found(*truth.size), mask, truth.ignore)
-        return Overlap(truth.image, int(counts.tp[0]), int((counts.tp + counts.fp + counts.fn)[0]))
+        return Overlap(truth.image, int(counts.tp[0]), int(counts.union[0]))
 
     def add(self, measure: Overlap) -> None:
         self._tally.add(measure)

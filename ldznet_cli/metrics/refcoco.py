@@ -38,7 +38,7 @@ class RefCoco(Scorer[Overlap]):
         mask = nearest_centre(truth.mask, size, size)
         ignore = None if truth.ignore is None else nearest_centre(truth.ignore, size, size)
         counts = count_mask(self._found(truth, prediction), mask, ignore)
-        return Overlap(truth.image, int(counts.tp[0]), int((counts.tp + counts.fp + counts.fn)[0]))
+        return Overlap(truth.image, int(counts.tp[0]), int(counts.union[0]))
 
     def add(self, measure: Overlap) -> None:
         self._tally.add(measure)

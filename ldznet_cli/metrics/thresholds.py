@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,27 +15,22 @@ Levels = NDArray[np.uint8]
 THRESHOLDS: tuple[float, ...] = tuple(k / 50 for k in range(1, 50))
 """0.02, 0.04, ..., 0.98 (timojl/clipseg: metrics.py, 51 values from 0 to 1 without the two ends)."""
 
-MOST = 63
-"""Thresholds that one histogram can tell apart: a level and the mask's bit share one byte."""
 
+def levels_of(prob: Probs) -> Levels:
+    """How many of THRESHOLDS each probability in [0, 1] exceeds: uint8, flat.
 
-def levels_of(prob: Probs, thresholds: Sequence[float] | NDArray[Any] = THRESHOLDS) -> Levels:
-    """How many of the rising `thresholds` each probability in [0, 1] exceeds: uint8, flat.
-
-    `level > k` is `p > thresholds[k]` to the last bit: the comparison happens in the precision in which NumPy would
-    make it: p's own for plain numbers (as in PyTorch), the wider one for an array of thresholds.
+    `level > k` is `p > THRESHOLDS[k]` to the last bit, in p's own precision, as NumPy and PyTorch compare.
     """
-    wide = np.result_type(prob, thresholds) if isinstance(thresholds, np.ndarray) else prob.dtype
-    return _grading(tuple(map(float, thresholds)), prob.dtype.str, wide.str).levels(prob.ravel())
+    return _grading(prob.dtype.str).levels(prob.ravel())
 
 
 @dataclass(frozen=True)
 class _Grading:
-    """`edges[k]` is the largest value of p's type that does not exceed threshold k.
+    """`edges` are the thresholds in p's type.
 
-    For evenly spaced thresholds p * scale, cut to a whole number, is the level. Rounding keeps the order of what is
-    multiplied, so this can go wrong only for the few values next to an edge: `strays` are all of those, with what
-    is to be added to their level.
+    As they are evenly spaced, float32's p * scale, cut to a whole number, is the level. Rounding keeps the order of
+    what is multiplied, so this can go wrong only for the few values next to an edge: `strays` are all of those, with
+    what is to be added to their level.
     """
 
     edges: Probs
@@ -57,19 +50,14 @@ class _Grading:
         return levels
 
 
-@lru_cache(maxsize=16)
-def _grading(thresholds: tuple[float, ...], narrow: str, wide: str) -> _Grading:
-    if not 0 < len(thresholds) <= MOST or any(b <= a for a, b in pairwise(thresholds)):
-        raise ValueError(f"1 to {MOST} rising thresholds are needed, got {len(thresholds)}")
-    if np.dtype(narrow).kind != "f":
-        raise ValueError(f"probabilities are floating-point numbers in [0, 1], got {np.dtype(narrow)}")
-    exact = np.array(thresholds, dtype=wide)
-    edges = exact.astype(narrow)
-    edges = np.where(edges.astype(wide) > exact, np.nextafter(edges, edges.dtype.type(-1)), edges)
-    even = np.allclose(thresholds, np.arange(1, len(edges) + 1) * thresholds[0], rtol=1e-12)
-    if narrow != np.dtype(np.float32).str or not even:
+@cache
+def _grading(dtype: str) -> _Grading:
+    if np.dtype(dtype).kind != "f":
+        raise ValueError(f"probabilities are floating-point numbers in [0, 1], got {np.dtype(dtype)}")
+    edges = np.array(THRESHOLDS, dtype=dtype)
+    if dtype != np.dtype(np.float32).str:
         return _Grading(edges, None, ())
-    candidates = [_scaled(edges, scale) for scale in _near(np.float32(1 / thresholds[0]), 8)]
+    candidates = [_scaled(edges, scale) for scale in _near(np.float32(1 / THRESHOLDS[0]), 8)]
     return min(candidates, key=lambda grading: len(grading.strays))
 
 

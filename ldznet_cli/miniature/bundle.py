@@ -1,14 +1,10 @@
-"""Where the miniature's weights lie in the package, and the limits that hold for them."""
+"""Where the miniature's weights lie in the package."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ldznet_cli.errors import WeightsUnavailable
-
-GREATEST_FILE = 16 * 2**20
-GREATEST_BUNDLE = 32 * 2**20
-"""Bytes: of one file, and of all of them together."""
 
 _WEIGHTS = Path(__file__).parent / "weights"
 
@@ -26,12 +22,6 @@ def model_folder(name: str = "ldznet") -> Path:
 def weights_folder() -> Path:
     """Where `make miniature` writes: `ldm/`, the nets, `scores.json` and the model card."""
     return _WEIGHTS
-
-
-def sizes(folder: Path) -> dict[str, int]:
-    """Bytes of every file under a folder, by its relative name."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def _bundled(name: str, marker: str) -> Path:

@@ -15,10 +15,10 @@ Entry = dict[str, Any]
 
 
 class Logbook:
-    """Lines appended to a file; numbers of the steps between two lines are averaged."""
+    """Lines appended to a file, one for 50 steps; their numbers are averaged."""
 
-    def __init__(self, path: Path, every: int = 50) -> None:
-        self.path, self.every = path, every
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._sums: Metrics = {}
         self._steps = 0
 
@@ -27,7 +27,7 @@ class Logbook:
         self._steps += 1
         for key, value in record.metrics.items():
             self._sums[key] = self._sums.get(key, 0.0) + value
-        if (record.step + 1) % self.every:
+        if (record.step + 1) % 50:
             return None
         entry = self.write(
             step=record.step + 1,

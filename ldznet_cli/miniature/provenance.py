@@ -46,7 +46,7 @@ def provenance(work: Path, recipe: Recipe) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "recipe_digest": recipe.digest(),
-        "trainings": {name: _training(work / name, descent) for name, descent in trainings.items()},
+        "trainings": {name: as_it_was_run(work / name, descent) for name, descent in trainings.items()},
         "notes": read_notes(work / NOTES),
         "torch": torch.__version__,
         "cores": os.cpu_count(),
@@ -54,7 +54,8 @@ def provenance(work: Path, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _training(folder: Path, descent: DescentRecipe) -> dict[str, Any]:
+def as_it_was_run(folder: Path, descent: DescentRecipe) -> dict[str, Any]:
+    """Steps, samples and seconds of one training, and the hash of its weights."""
     state = json.loads((folder / "checkpoint" / "state.json").read_text("utf-8"))
     return {
         "steps": state["step"],

@@ -156,10 +156,10 @@ def _restored(pipeline: StableDiffusionPipeline, image: Images) -> Images:
     return pixels.add(1).mul(127.5).round().to(torch.uint8).numpy()
 
 
-def save_grid(images: Images, path: Path, *, columns: int = 6, count: int = 24) -> None:
-    """The first images as one picture, to be looked at."""
-    shown = images[:count]
-    rows = [np.concatenate(list(shown[i : i + columns]), axis=1) for i in range(0, len(shown), columns)]
+def save_grid(images: Images, path: Path) -> None:
+    """The first 24 images as one picture, to be looked at."""
+    shown = images[:24]
+    rows = [np.concatenate(list(shown[i : i + 6]), axis=1) for i in range(0, len(shown), 6)]
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.concatenate(rows)).save(path)
 

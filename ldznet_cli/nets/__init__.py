@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ldznet_cli.nets.builders import for_ldm, paper
     from ldznet_cli.nets.checkpoint import digest_of, load_net, save_net, verify
-    from ldznet_cli.nets.config import NetConfig, UNetConfig
-    from ldznet_cli.nets.initialisation import InitReport, build_net, initialise
+    from ldznet_cli.nets.config import NetConfig
+    from ldznet_cli.nets.initialisation import build_net, initialise
     from ldznet_cli.nets.manifest import NetInfo, read_info
     from ldznet_cli.nets.numbering import attention_blocks, paper_blocks
     from ldznet_cli.nets.segmenters import SegmentationNet
 
 _HOMES = {
-    "InitReport": "initialisation",
     "NetConfig": "config",
     "NetInfo": "manifest",
     "SegmentationNet": "segmenters",
-    "UNetConfig": "config",
     "attention_blocks": "numbering",
     "build_net": "initialisation",
     "digest_of": "checkpoint",
@@ -34,11 +32,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "InitReport",
     "NetConfig",
     "NetInfo",
     "SegmentationNet",
-    "UNetConfig",
     "attention_blocks",
     "build_net",
     "digest_of",

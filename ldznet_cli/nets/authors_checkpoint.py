@@ -18,12 +18,12 @@ from ldznet_cli.errors import ModelError
 from ldznet_cli.ldm import layout
 from ldznet_cli.ldm.fitting import Shapes, check_fit, shapes_of
 from ldznet_cli.nets.builders import fitted
+from ldznet_cli.nets.checkpoint import Which
 from ldznet_cli.nets.config import NetConfig, UNetConfig
 from ldznet_cli.nets.numbering import attention_blocks
 from ldznet_cli.nets.official import official_name, official_names
 from ldznet_cli.nets.segmenters import skeleton
 
-Which = Literal["ema", "raw", "auto"]
 Layout = Literal["ema", "raw", "bare"]
 
 _AVERAGE = layout.EMA + "diffusion_model"

@@ -41,20 +41,17 @@ def for_ldm(
     fusion: Fusion | None = None,
     head_width: int = 1,
     *,
-    blocks: Sequence[int] | None = None,
     pool_latent: int | None = None,
 ) -> NetConfig:
     """The net that belongs to an LDM, from its `unet/config.json` (diffusers' words): SD 1.x, 2.x, the miniature.
 
-    blocks:      LDM blocks to inject; the paper's five when None
     pool_latent: latent side of the positional embeddings; the LDM's own `sample_size`, at most 48, when None
     ModelError for a UNet with parts that ours has not (SDXL's, an inpainting one's).
     """
     unet = read_unet_config(unet_config)
     sample_size = unet_config.get("sample_size")
     learned = min(PAPER_LATENT, sample_size) if isinstance(sample_size, int) else PAPER_LATENT
-    chosen = None if blocks is None else tuple(sorted(set(blocks)))
-    return fitted(unet, kind, fusion, head_width, chosen, pool_latent or learned, positions="grid")
+    return fitted(unet, kind, fusion, head_width, pool_latent=pool_latent or learned, positions="grid")
 
 
 def fitted(

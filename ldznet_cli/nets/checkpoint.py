@@ -19,7 +19,7 @@ from ldznet_cli.ldm.tensor_file import read_tensors, write_tensors
 from ldznet_cli.nets.manifest import EMA, MANIFEST, RAW, NetInfo, read_info, write_info
 from ldznet_cli.nets.segmenters import SegmentationNet, skeleton
 
-Weights = Literal["ema", "raw", "auto"]
+Which = Literal["ema", "raw", "auto"]
 
 
 def load_net(
@@ -27,7 +27,7 @@ def load_net(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
-    weights: Weights = "auto",
+    weights: Which = "auto",
 ) -> SegmentationNet:
     """The net of a folder, in eval().
 
@@ -74,7 +74,7 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     net.load_state_dict(dict(tensors), assign=True)
 
 
-def digest_of(folder: Path | str, weights: Weights = "auto") -> str:
+def digest_of(folder: Path | str, weights: Which = "auto") -> str:
     """What the net's answers depend on, as one SHA-256: its shape, geometry, threshold and weights.
 
     From the hashes that `config.json` records; whether the files still have them is `verify`'s question.
@@ -98,7 +98,7 @@ def verify(folder: Path | str) -> dict[str, str]:
     return check_files(Path(folder), expected, MANIFEST, unnamed)
 
 
-def weights_file(folder: Path, weights: Weights) -> Path:
+def weights_file(folder: Path, weights: Which) -> Path:
     """The file that `load_net` reads. Raises ModelError when it is not there."""
     if weights not in ("ema", "raw", "auto"):
         raise ModelError(f"weights are ema, raw or auto, not {weights!r}")

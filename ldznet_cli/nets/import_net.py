@@ -12,9 +12,9 @@ from ldznet_cli.ldm.folder import find_parts, read_json, weight_files
 from ldznet_cli.ldm.lightning import read_state_dict
 from ldznet_cli.ldm.staging import refuse_filled
 from ldznet_cli.ldm.weights import Weights
-from ldznet_cli.nets.authors_checkpoint import Ignored, Layout, Which, import_official, same_frozen_unet
+from ldznet_cli.nets.authors_checkpoint import Ignored, Layout, import_official, same_frozen_unet
 from ldznet_cli.nets.builders import read_unet_config
-from ldznet_cli.nets.checkpoint import fill, save_net
+from ldznet_cli.nets.checkpoint import Which, fill, save_net
 from ldznet_cli.nets.manifest import NetInfo, read_info
 from ldznet_cli.nets.segmenters import skeleton
 

@@ -62,4 +62,4 @@ def _against(sample: Sample, prediction: Prediction) -> float:
         sample.mask(),
         sample.ignore() if sample.ignored else None,
     )
-    return float(iou(counts.tp, counts.tp + counts.fp + counts.fn, empty=1.0)[0])
+    return float(iou(counts.tp, counts.union, empty=1.0)[0])

@@ -25,12 +25,12 @@ def data_uri(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
-def jpeg_uri(image: Image.Image, longest: int, quality: int = 80) -> str:
+def jpeg_uri(image: Image.Image, longest: int) -> str:
     """An RGB image as a JPEG in a data address, made smaller until neither side is longer than `longest` pixels."""
     small = image.convert("RGB")
     small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = BytesIO()
-    small.save(buffer, "JPEG", quality=quality)
+    small.save(buffer, "JPEG", quality=80)
     return data_uri(buffer.getvalue(), "image/jpeg")
 
 

@@ -114,6 +114,11 @@ def require_unique(ids: Iterable[Id], what: str) -> None:
         seen.add(key)
 
 
+def refuse_constant(constant: str) -> float:
+    """A `parse_constant` for Python's JSON reader, which by itself takes NaN and Infinity. Raises ValueError."""
+    raise ValueError(f"{constant} is not a JSON number")
+
+
 def is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 

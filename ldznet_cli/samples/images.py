@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ldznet_cli.errors import ImageError
-from ldznet_cli.samples.geometry import Geometry, to_image_size, to_pixels, to_tensor
-from ldznet_cli.samples.listing import ImageRef, list_images, read_list
+from ldznet_cli.samples.geometry import Geometry, to_tensor
+from ldznet_cli.samples.listing import ImageRef, list_images
 from ldznet_cli.samples.quiet import without_stderr, without_warnings
 
 __all__ = [
@@ -25,10 +25,7 @@ __all__ = [
     "list_images",
     "open_image",
     "read_image",
-    "read_list",
     "sha256_of",
-    "to_image_size",
-    "to_pixels",
     "to_tensor",
 ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ldznet_cli.errors import AnnotationError, UsageError
+from ldznet_cli.samples.fields import refuse_constant
 
 _PIECE = 2**20
 """Characters that are read at a time; more where one entry is longer."""
@@ -42,7 +43,7 @@ class _Reader:
         self._file, self._path = file, path
         self._text, self._place, self._whole = "", 0, False
         self._where = "at its start"
-        self._decoder = json.JSONDecoder(parse_constant=_refuse)
+        self._decoder = json.JSONDecoder(parse_constant=refuse_constant)
 
     def entries(self) -> Iterator[tuple[str, Any]]:
         if self._next() == "[":
@@ -127,7 +128,3 @@ class _Reader:
         return AnnotationError(
             f"{self._path}: not JSON {self._where} ({reason}): is it the right, whole file?"
         )
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a JSON number")

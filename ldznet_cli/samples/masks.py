@@ -1,4 +1,4 @@
-"""What can be done with a mask: measured, joined, taken apart, and (from the files beside) drawn, packed and stored.
+"""What can be done with a mask: measured, joined, and (from the files beside) packed and stored.
 
 A mask is a bool array (height, width).
 """
@@ -12,17 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ldznet_cli.samples.mask_png import read_mask, read_prob, write_mask, write_prob
-from ldznet_cli.samples.polygon import phrasecut_mask, polygon_mask
 from ldznet_cli.samples.rle import decode_rle, encode_rle
 
 __all__ = [
     "area",
     "box",
-    "components",
     "decode_rle",
     "encode_rle",
-    "phrasecut_mask",
-    "polygon_mask",
     "read_mask",
     "read_prob",
     "resize_mask",
@@ -63,12 +59,3 @@ def resize_mask(mask: Mask, width: int, height: int) -> Mask:
     )
     resized: Mask = np.asarray(coverage) > 0.5 - 1e-6
     return resized
-
-
-def components(mask: Mask) -> list[Mask]:
-    """The connected parts (8 neighbours), largest first, equals in reading order."""
-    from scipy import ndimage
-
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3), dtype=int))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return [labels == number + 1 for number in np.argsort(-sizes, kind="stable")]

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from ldznet_cli.errors import AnnotationError
-from ldznet_cli.samples.fields import Fields
+from ldznet_cli.samples.fields import Fields, refuse_constant
 
 SCHEMA = "ldznet.record/1"
 
@@ -118,7 +118,7 @@ def parse(line: str) -> Record:
     Raises AnnotationError naming the field, what was expected and what was found; the caller adds file and line.
     """
     try:
-        data = Fields.of(json.loads(line, parse_constant=_refuse), "a record")
+        data = Fields.of(json.loads(line, parse_constant=refuse_constant), "a record")
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"not a line of JSON ({error}): expected records of {SCHEMA}") from error
     if data.get("schema") != SCHEMA:
@@ -197,7 +197,3 @@ def _texts(data: Fields, name: str) -> tuple[str, ...]:
 
 def _files(data: Fields) -> dict[str, str]:
     return {name: data.text(name) for name in data.data}
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a JSON number")

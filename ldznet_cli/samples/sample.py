@@ -45,10 +45,6 @@ class Sample:
         """The ground truth, bool (height, width): the union of all instances."""
         return self._union(self.segmentations, convention)
 
-    def instances(self, convention: Convention = "polygon2mask") -> list[Mask]:
-        """Each instance's mask by itself, in the file's order."""
-        return [item.mask(self.width, self.height, convention) for item in self.segmentations]
-
     def ignore(self, convention: Convention = "polygon2mask") -> Mask:
         """The pixels that do not count, bool (height, width)."""
         return self._union(self.ignored, convention)

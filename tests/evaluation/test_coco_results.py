@@ -28,11 +28,11 @@ def results(samples: SampleSet) -> list[dict[str, Any]]:
         {
             "image_id": s.image_id,
             "phrase": s.phrase,
-            "segmentation": rle(np.roll(mask, 1, axis=1)),
+            "segmentation": rle(np.roll(part.mask(s.width, s.height), 1, axis=1)),
             "score": 0.7,
         }
         for s in samples.samples
-        for mask in s.instances()
+        for part in s.segmentations
     ]
 
 

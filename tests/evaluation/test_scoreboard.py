@@ -14,13 +14,17 @@ TRUTHS = [Truth(RANDOM.random((8, 8)) < 0.5, image=str(number)) for number in ra
 PREDICTIONS = [Prediction(RANDOM.random((8, 8), dtype=np.float32)) for _ in TRUTHS]
 
 
-def board(seed: int = 0, *, names: tuple[str, ...] = ("native",)) -> tuple[Score, ...]:
+def scores_of(made: Scoreboard) -> list[Score]:
+    return [result.score for result in made.results("digest")]
+
+
+def board(seed: int = 0, *, names: tuple[str, ...] = ("native",)) -> list[Score]:
     """Every third sample is a thing, the other ones are stuff; all are photos."""
     made = Scoreboard(names, size=16, seed=seed)
     for place, (truth, prediction) in enumerate(zip(TRUTHS, PREDICTIONS, strict=True)):
         subsets = ("all", "kind:stuff" if place % 3 else "kind:thing", "style:photo")
         made.score(truth, prediction, subsets, missing=place == 4)
-    return made.scores("digest")
+    return scores_of(made)
 
 
 def test_a_subset_is_scored_as_if_it_were_all() -> None:
@@ -54,7 +58,7 @@ def test_a_prediction_that_does_not_fit_leaves_no_trace() -> None:
     """It is refused by the last protocol's measure before the first has added anything."""
     made = Scoreboard(("clipseg", "native"), size=16)
     made.score(TRUTHS[0], PREDICTIONS[0], ("all",))
-    before = made.scores("digest")
+    before = scores_of(made)
     with pytest.raises(AnnotationError):
         made.score(TRUTHS[1], Prediction(mask=np.ones((3, 3), dtype=bool)), ("all",))
-    assert made.scores("digest") == before
+    assert scores_of(made) == before

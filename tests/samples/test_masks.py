@@ -13,7 +13,6 @@ from ldznet_cli.errors import ImageError
 from ldznet_cli.samples.masks import (
     area,
     box,
-    components,
     read_mask,
     read_prob,
     resize_mask,
@@ -49,23 +48,6 @@ def test_the_box_is_tight(mask: np.ndarray) -> None:
     assert inside[-1].any()
     assert inside[:, 0].any()
     assert inside[:, -1].any()
-
-
-def test_components_are_joined_by_corners_and_sorted() -> None:
-    parts = components(mask_of("#...#", ".#...", "...##", "...##"))
-    assert [area(part) for part in parts] == [4, 2, 1]
-    assert parts[1][0, 0]
-    assert parts[1][1, 1]
-    assert components(mask_of("...")) == []
-
-
-@given(masks)
-def test_components_make_up_the_mask(mask: np.ndarray) -> None:
-    parts = components(mask)
-    assert (
-        sum((part.astype(int) for part in parts), np.zeros(mask.shape, int)).tolist()
-        == mask.astype(int).tolist()
-    )
 
 
 def test_union() -> None:

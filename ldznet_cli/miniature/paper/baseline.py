@@ -10,7 +10,7 @@ from pathlib import Path
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
 from ldznet_cli.inference.clipseg import ClipSegPredictor
-from ldznet_cli.miniature.bundle import ldm_folder
+from ldznet_cli.miniature.bundle import ldm_folder, weights_folder
 from ldznet_cli.miniature.events import BuildEvent
 from ldznet_cli.miniature.ldm_recipe import TextRecipe
 from ldznet_cli.miniature.paper.clipseg import DecoderRecipe, build_clipseg, train_decoder
@@ -19,7 +19,7 @@ from ldznet_cli.miniature.paper.ldms import training_data
 from ldznet_cli.miniature.paper.maps import test_predictor
 from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.nets import Tested
-from ldznet_cli.miniature.provenance import averaged
+from ldznet_cli.miniature.provenance import as_it_was_run, averaged
 from ldznet_cli.miniature.segmentation import told
 
 
@@ -41,7 +41,10 @@ def test_clipseg(world: World) -> Tested:
     predictor = ClipSegPredictor(_folder(world, best))
     about, scores = yield from test_predictor(world, predictor, tried[best]["threshold"], "CLIPSeg")
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
-    return {**about, "parameters_of_parts": counts, "rates": tried, "learning_rate": best}, scores
+    ldm = json.loads((weights_folder() / "scores.json").read_text("utf-8"))["provenance"]["trainings"]["ldm"]
+    pretraining = {"CLIP": as_it_was_run(place, recipe.descent), "LDM": ldm}
+    more = {"parameters_of_parts": counts, "rates": tried, "learning_rate": best, "pretraining": pretraining}
+    return {**about, **more}, scores
 
 
 def _folder(world: World, rate: float) -> Path:

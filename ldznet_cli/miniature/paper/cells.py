@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ldznet_cli.miniature.paper.protocol import Protocol
@@ -17,7 +18,9 @@ def share(value: float) -> str:
 
 
 def interval(found: Estimate) -> str:
-    """With its 95 % interval."""
+    """With its 95 % interval, where there is one."""
+    if math.isnan(found.low):
+        return share(found.value)
     return f"{share(found.value)} [{share(found.low)}, {share(found.high)}]"
 
 
@@ -32,13 +35,13 @@ def number(runs: Sequence[Result], name: str) -> str:
     """The mean over runs, with the interval where replicates were kept; a dash where there is no such number."""
     if not runs or name not in runs[0].numbers:
         return NONE
-    if name not in runs[0].replicates:
-        return share(sum(run.numbers[name] for run in runs) / len(runs))
     return interval(mean(runs, name))
 
 
 def verdict(found: Estimate, protocol: Protocol, yes: str = "yes", no: str = "**no**") -> str:
     """What may be said of a difference that is expected above zero: fewer seeds than the protocol's show no order."""
+    if math.isnan(found.low):
+        return NONE
     if not found.excludes_zero:
         return "not told apart"
     said = yes if found.value > 0 else no

@@ -33,6 +33,10 @@ _FIGURES = {
     "Few masks": ("few-masks-",),
 }
 """How the names of each section's figures begin."""
+_VALIDATION = """
+"Validation" is mIoU on the scenes that weights and threshold were chosen on: 400 phrases, of which about three in ten
+name nothing in their scene and are right when the mask is empty. Test scenes are asked for what is in them alone.
+""".lstrip()
 Trials = Sequence[Mapping[str, Any]]
 
 _EXPECTED = """
@@ -44,6 +48,12 @@ five are few, which the interval does not, and decides nothing.
 """
 _TRIED = "mIoU in % on validation scenes, at the last step of each (`paper/trials.json`)."
 _ONE_SEED = "One seed, intervals over images alone.\n\n"
+_DRAWS = "One seed, intervals over images alone; {scenes} test scenes of each style."
+_WORDS = "Mean pixel AP in % over the object phrases of {scenes} test scenes of each style:"
+_PROBES = """
+AP in % of logistic regression on one block at one timestep, from {training} phrases of training scenes, on {test} of
+validation scenes:
+"""
 _GROWTH = """
 One seed, intervals over images alone. Weights, text and features are of an LDM that was trained with the same recipe,
 ended earlier.
@@ -125,7 +135,8 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     )
     for style in protocol.styles:
         parts = [tables.main(style, subset, results, protocol) for subset in ("all", "objects", "stuff")]
-        if style == "photo" and parts[0]:
+        if style == protocol.styles[0] and parts[0]:
+            parts.insert(0, _VALIDATION)
             parts.append(tables.papers(PHRASECUT, "PhraseCut"))
         if style == protocol.styles[-1] and parts[0]:
             parts.append(tables.papers(AIGI, "100 AI-generated images"))
@@ -140,7 +151,7 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     yield "Do the nets overfit?", _led(_FIT, readings.fit(results))
     yield (
         "Where are the words? The noise-difference map by timestep",
-        _led("Mean pixel AP in % over object phrases:", readings.grounding(results, protocol)),
+        _led(_WORDS.format(scenes=protocol.grounding_scenes), readings.grounding(results, protocol)),
     )
     yield (
         "What a coarse grid allows",
@@ -153,10 +164,12 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     yield (
         "Blocks and timesteps",
         _led(
-            "AP in % of logistic regression on one block at one timestep:", readings.probes(results, protocol)
+            _PROBES.format(training=protocol.probe_training, test=protocol.probe_test),
+            readings.probes(results, protocol),
         ),
     )
-    yield "Noise draws", _led(_ONE_SEED, readings.draws(results, protocol))
+    scenes = protocol.grounding_scenes
+    yield "Noise draws", _led(_DRAWS.format(scenes=scenes), readings.draws(results, protocol))
     first = protocol.seeds[0]
     pairs = [*tables.beside_plain(FUSIONS, protocol), (seeded("znet", first), seeded("ldznet", first))]
     fusion = tables.singles(pairs, results, protocol)
@@ -170,7 +183,10 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
         f"A class without a mask: `{protocol.novel}`",
         _plain(novel(protocol), results, protocol, "On its phrases alone.", f"{NOVEL}/"),
     )
-    yield "Baselines", _led(_ONE_SEED, tables.baselines(results, protocol))
+    yield (
+        "Baselines",
+        _led(f"{_ONE_SEED}{readings.pretraining(results)}", tables.baselines(results, protocol)),
+    )
     yield (
         "Real pictures",
         _led(
@@ -220,7 +236,8 @@ def _state(every: Sequence[Job], results: Results, protocol: Protocol) -> str:
     done = [job.name for job in every if job.name in results]
     missing = [job.name for job in every if job.name not in results]
     machines = sorted({str(result.machine["processor"]) for result in results.values()})
-    hours = sum(float(str(result.about.get("seconds", 0))) for result in results.values()) / 3600
+    # A rate's trial with the first seed is that seed's run: the same training, to the second.
+    hours = sum({float(str(result.about.get("seconds", 0))) for result in results.values()}) / 3600
     text = f"Version {protocol.version} of the protocol; {len(done)} of {len(every)} runs are done"
     if done:
         text += f" ({hours:.1f} hours of training), on {', '.join(machines)}"

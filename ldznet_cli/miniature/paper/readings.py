@@ -127,6 +127,18 @@ def draws(results: Results, protocol: Protocol) -> str:
     return table(("draws", *header), rows)
 
 
+def pretraining(results: Results) -> str:
+    """What CLIPSeg's CLIP and the LDM each saw, in a sentence; empty without CLIPSeg."""
+    found = results.get("clipseg")
+    if found is None:
+        return ""
+    told = (
+        f"the {name} on {run['samples']} images with captions in {run['seconds'] / 60:.0f} minutes"
+        for name, run in found.about["pretraining"].items()
+    )
+    return f"Pretrained: {', '.join(told)}, both on two cores."
+
+
 def ceiling(results: Results, protocol: Protocol) -> str:
     """What the true masks themselves keep on a coarse grid."""
     found = results.get("ceiling")

@@ -26,8 +26,9 @@ REDRAWN = 10
 class Estimate:
     """A number with its 95 % interval; `seeds` is over how many runs it is a mean.
 
-    With one seed the interval is over images alone. `p`: of a difference this great, or greater, where there is none;
-    Welch's t (1947) over seeds, images as they are. None for what is no difference, and for single seeds.
+    With one seed the interval is over images alone; it is NaN where no replicates were kept. `p`: of a difference this
+    great, or greater, where there is none; Welch's t (1947) over seeds, images as they are. None for what is no
+    difference, and for single seeds.
     """
 
     value: float
@@ -95,8 +96,8 @@ def _welch(nets: Sequence[Values]) -> float | None:
 
 def _redrawn(runs: Sequence[Result], name: str, stream: int) -> Values:
     """(REDRAWN * K,) means over redrawn seeds, each on its replicate of the images."""
-    if any(name not in run.replicates for run in runs):  # one image alone cannot be redrawn
-        return np.array([sum(run.numbers[name] for run in runs) / len(runs)])
+    if any(name not in run.replicates for run in runs):  # one image alone cannot be redrawn, nor some numbers
+        return np.array([np.nan])
     replicates = np.stack([run.replicates[name] for run in runs])  # (seeds, K)
     draw = np.random.Generator(np.random.Philox(key=[len(runs), stream]))
     chosen = draw.integers(0, len(runs), (REDRAWN, len(runs), replicates.shape[1]))
@@ -104,5 +105,5 @@ def _redrawn(runs: Sequence[Result], name: str, stream: int) -> Values:
 
 
 def _estimate(value: float, drawn: Values, seeds: int, p: float | None = None) -> Estimate:
-    low, high = interval_of(drawn) or (value, value)
+    low, high = interval_of(drawn) or (np.nan, np.nan)
     return Estimate(value, low, high, seeds, p)

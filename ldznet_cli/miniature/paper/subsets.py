@@ -12,14 +12,14 @@ from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.sample import Sample
 
 
-def without_class(samples: SampleSet, name: str) -> SampleSet:
+def without_class(samples: SampleSet, name: str, *, missing_ok: bool = False) -> SampleSet:
     """The samples but for those whose phrase names the class `name`, with or without colour and side.
 
     Those that say that it is absent go too: they are masks of it as well, empty ones. Raises UsageError for a class
-    that no sample is of.
+    that no sample is of, unless `missing_ok`.
     """
     kept = [sample for sample in samples.samples if sample.category != name]
-    if len(kept) == len(samples.samples):
+    if len(kept) == len(samples.samples) and not missing_ok:
         raise UsageError(f"{samples.path} has no phrase of the class {name!r} to leave out")
     return _of(samples, kept, f"without {name}")
 

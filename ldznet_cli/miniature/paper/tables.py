@@ -22,7 +22,8 @@ from ldznet_cli.reporting.published import FUSION, Published
 COLUMNS = (
     "mIoU@0.3", "mIoU@0.5", "mIoU@best", "mIoU@own", "IoU_FG@0.3", "IoU_FG@0.5", "IoU_FG@best", "AP", "AP_exact",
 )  # fmt: skip
-COMPARED = ("mIoU@best", "mIoU@own", "IoU_FG@best")
+PRECISION = "all/AP_exact"
+COMPARED = ("mIoU@best", "mIoU@own", "IoU_FG@best", "AP_exact")
 
 
 def learning_rates(results: Results, protocol: Protocol) -> str:
@@ -42,21 +43,29 @@ def main(style: str, subset: str, results: Results, protocol: Protocol) -> str:
         return ""
     prefix, some = f"{style}/{subset}", next(iter(nets.values()))
     columns = [name for name in COLUMNS if f"{prefix}/{name}" in some[0].numbers]
+    validated = prefix == f"{protocol.styles[0]}/all"
     rows = [
         (
             name,
             str(len(runs)),
             millions(runs),
             minutes(runs),
+            *([_validation(runs)] if validated else []),
             *(number(runs, f"{prefix}/{c}") for c in columns),
         )
         for name, runs in nets.items()
     ]
     text = f"{subset} ({some[0].samples[prefix]} phrases), in %:\n\n"
-    text += table(("net", "seeds", "M parameters", "minutes", *columns), rows)
+    header = ("net", "seeds", "M parameters", "minutes", *(["validation"] if validated else []))
+    text += table((*header, *columns), rows)
     steps = list(_steps(nets, prefix, protocol))
     header = ("difference", "number", "points, 95 % interval", "p", "order")
     return text + ("\n" + table(header, steps) if steps else "")
+
+
+def _validation(runs: Sequence[Result]) -> str:
+    """mIoU of the weights that were chosen, on the samples that they were chosen on."""
+    return share(sum(run.about["best"]["miou"] for run in runs) / len(runs))
 
 
 def _steps(
@@ -92,9 +101,21 @@ def controls(results: Results, protocol: Protocol) -> str:
         lines = [(f"LD-ZNet fed {control}", full, f"{control}/{style}") for control in CONTROLS]
         lines += [("LD-ZNet on a random LDM", runs_of(RANDOM_LDM.name, results, protocol), style)]
         lines += [("ZNet", runs_of("znet", results, protocol), style)]
-        rows.append((style, "LD-ZNet", *_alone(full, style)))
-        rows += [(style, label, *_beside(runs, full, key, style)) for label, runs, key in lines if runs]
-    return table(("style", "", *_columns("LD-ZNet")), rows)
+        rows.append((style, "LD-ZNet", *_alone(full, style), number(full, f"{style}/{PRECISION}"), "", ""))
+        rows += [
+            (style, label, *_beside(runs, full, key, style), *_precision(runs, full, key, style))
+            for label, runs, key in lines
+            if runs
+        ]
+    return table(("style", "", *_columns("LD-ZNet"), "exact AP, %", "less LD-ZNet", "p"), rows)
+
+
+def _precision(runs: Sequence[Result], others: Sequence[Result], key: str, other: str) -> tuple[str, ...]:
+    """Exact AP, which no replicates are kept of: what is sure of it stands in p."""
+    if any(f"{key}/{PRECISION}" not in run.numbers for run in runs):
+        return (NONE,) * 3
+    found = difference(runs, others, f"{key}/{PRECISION}", f"{other}/{PRECISION}")
+    return number(runs, f"{key}/{PRECISION}"), interval(found), chance(found)
 
 
 def _columns(other: str) -> tuple[str, ...]:

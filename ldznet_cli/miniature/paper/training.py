@@ -77,7 +77,8 @@ def _material(world: World, variant: Variant, net: NetConfig) -> Material:
     if variant.scenes is not None:
         training = fewer_scenes(training, variant.scenes, world.protocol.seeds[0])
     if variant.without is not None:
-        # Validation too: weights and threshold are chosen on its masks.
-        training, validation = (without_class(samples, variant.without) for samples in (training, validation))
+        training = without_class(training, variant.without)
+        # Weights and threshold are chosen on these masks.
+        validation = without_class(validation, variant.without, missing_ok=True)
     cached = world.cached(variant.ldm, net.blocks)
     return cached_material(training, validation, cached, (variant.ldm, world.digests(variant.ldm)))

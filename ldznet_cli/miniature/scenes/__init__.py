@@ -1,7 +1,7 @@
 """The miniature world's scenes: `render(style, seed)` gives an image with the exact mask of everything in it."""
 
 from ldznet_cli.miniature.scenes.compose import render
-from ldznet_cli.miniature.scenes.dataset import WrittenScene, write_dataset
+from ldznet_cli.miniature.scenes.dataset import write_dataset
 from ldznet_cli.miniature.scenes.objects import OBJECTS
 from ldznet_cli.miniature.scenes.palette import COLORS
 from ldznet_cli.miniature.scenes.scene import RENDERER_VERSION, SIZE, STYLES, Region, Scene, scene_seed
@@ -19,7 +19,6 @@ __all__ = [
     "Phrase",
     "Region",
     "Scene",
-    "WrittenScene",
     "absent_phrases",
     "caption",
     "phrases",

@@ -135,6 +135,7 @@ def test_a_class_is_left_out_with_all_its_phrases_and_nothing_else(samples: Samp
     assert len({kept.digest, samples.digest, without_class(samples, "sky").digest}) == 3
     with pytest.raises(UsageError, match="no phrase of the class 'unicorn'"):
         without_class(samples, "unicorn")
+    assert without_class(samples, "unicorn", missing_ok=True).samples == samples.samples
 
 
 def test_fewer_scenes_are_nested(samples: SampleSet) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ldznet_cli.miniature.paper.cells import interval
 from ldznet_cli.miniature.paper.results import Result
 from ldznet_cli.miniature.paper.statistics import difference, mean
 
@@ -64,4 +65,8 @@ def test_the_same_runs_give_the_same_interval() -> None:
 
 def test_one_image_alone_has_no_interval() -> None:
     alone = [Result("net", {}, 1, {}, {"n": 0.5}, {}, {})]
-    assert (mean(alone, "n").low, mean(alone, "n").high) == (0.5, 0.5)
+    found = mean(alone, "n")
+    assert found.value == 0.5
+    assert np.isnan([found.low, found.high]).all()
+    assert not difference(alone, runs(0.4), "n").excludes_zero
+    assert interval(found) == "50.0"

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ldznet_cli.errors import Interrupted, NothingToDo, UsageError
 from ldznet_cli.miniature.net_recipe import NetsRecipe
-from ldznet_cli.miniature.paper import training
+from ldznet_cli.miniature.paper import baseline, readings, training
+from ldznet_cli.miniature.paper.clipseg import DecoderRecipe
+from ldznet_cli.miniature.paper.contrastive import tiny_contrastive
 from ldznet_cli.miniature.paper.jobs import GROWTH, RANDOM_LDM, THREE, chosen_rate, jobs
 from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.page import Beside, page, read_trials
@@ -130,6 +132,21 @@ def test_a_net_is_not_tested_before_its_learning_rate_is_chosen(done: Study, tmp
 def test_an_unknown_job_is_refused_with_those_that_there_are(done: Study) -> None:
     with pytest.raises(UsageError, match="there is no znet-s9; the jobs are rate-rgbnet"):
         done.missing(("znet-s9",))
+
+
+def test_the_discriminative_rival_from_its_pretraining_to_its_numbers(
+    done: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = DecoderRecipe(layers=(0, 1, 2), width=8, heads=2, hidden=16)
+    monkeypatch.setattr(baseline, "ContrastiveRecipe", lambda **_: tiny_contrastive())
+    monkeypatch.setattr(baseline, "DecoderRecipe", lambda: decoder)
+    own = replace(done, docs=tmp_path / "paper")
+    list(own.run(own.missing(("clipseg",))))
+    found = own.results()["clipseg"]
+    assert found.about["pretraining"]["CLIP"]["samples"] == 6 * 8
+    assert {f"{style}/all/mIoU@own" for style in own.world.protocol.styles} <= found.numbers.keys()
+    told = readings.pretraining(own.results())
+    assert told.startswith("Pretrained: the CLIP on 48 images with captions in 0 minutes, the LDM on ")
 
 
 def test_the_page_has_what_was_run_and_says_what_was_not(done: Study) -> None:

@@ -1,5 +1,6 @@
 """What the page may say of the protocol's expectations."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,7 @@ def test_an_order_is_claimed_with_every_seed_and_only_so() -> None:
         (0.1, 0.2, 2, "yes"),
         (-0.2, -0.1, 2, "**no**"),
         (-0.2, -0.1, 1, "points to **no**"),
+        (math.nan, math.nan, 2, "–"),
     ],
 )
 def test_the_word_for_an_interval(low: float, high: float, seeds: int, said: str) -> None:
