@@ -11,7 +11,8 @@
     ├── ImageError           1   one image cannot be read
     ├── AnnotationError      1   an annotation file or record is wrong
     ├── CacheError           1   an object of the feature cache is missing or damaged
-    │   └── CacheMismatch        a cache was made with other settings; says which field differs
+    │   ├── CacheMismatch        a cache was made with other settings; says which field differs
+    │   └── CacheUnreachable     nobody can say how it is: no network, no permission, a share that has gone
     ├── ModelError           1   a model folder that does not fit
     ├── EngineError          1   no cluster, no room in it, or its workers are lost again and again
     └── DiskFull             1   no space left to write to
@@ -106,6 +107,10 @@ class CacheMismatch(CacheError):
     ) -> None:
         super().__init__(f"the cache differs in {field}: expected {expected}, found {found}; {advice}")
         self.field, self.expected, self.found = field, expected, found
+
+
+class CacheUnreachable(CacheError):
+    """A cache, or one of its objects, that cannot be reached now: it may be sound, so nothing of it may go."""
 
 
 class ModelError(LdznetError):

@@ -50,13 +50,13 @@ def repair(census: Census, faults: Sequence[Checked], model: Model, images: Sequ
     ) as shown:
         for work in works:
             _remake(work, model.load(work), census, known, shown)
-    discard(census.store, (fault.name for fault in nobody))
+    gone = set(discard(census.store, (fault.name for fault in nobody)))
     mended = [fault for fault in faults if check(census, fault.name).state == "whole"]
     if mended:
         console.say(f"ldznet: made {len(mended)} objects anew")
-    if nobody:
-        console.say(f"ldznet: took {len(nobody)} damaged objects away that no manifest names")
-    return [*mended, *nobody]
+    if gone:
+        console.say(f"ldznet: took {len(gone)} damaged objects away that no manifest names")
+    return [*mended, *(fault for fault in nobody if fault.name in gone)]
 
 
 def _remake(

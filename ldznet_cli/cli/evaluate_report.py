@@ -13,6 +13,9 @@ from ldznet_cli.errors import LdznetError, SomeItemsFailed, UsageError
 if TYPE_CHECKING:
     from ldznet_cli.evaluation import Evaluation, Report, Table
 
+_RARE = ("presence_auroc",)
+"""Numbers, in small letters, that only some ground truths can tell."""
+
 PAGE, REPORT = "index.html", "report.json"
 
 
@@ -36,7 +39,7 @@ def show(run: Evaluation, report: Report, asked: Asked) -> None:
         from ldznet_cli.samples.atomic import write_atomically
 
         _write(text, asked.page / REPORT)
-        write_atomically(asked.page / PAGE, evaluation_page(report, run.shown).encode())
+        write_atomically(asked.page / PAGE, _bytes(evaluation_page(report, run.shown)))
         console.say(f"ldznet: {asked.page / PAGE} is the page to look at")
     _emit(text, tables_of(report), asked.as_json)
 
@@ -55,7 +58,12 @@ def _write(text: str, path: Path | None) -> None:
     if path is not None:
         from ldznet_cli.samples.atomic import write_atomically
 
-        write_atomically(path, (text + "\n").encode())
+        write_atomically(path, _bytes(text + "\n"))
+
+
+def _bytes(text: str) -> bytes:
+    """Names of files may hold bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _emit(text: str, tables: Sequence[Table], as_json: bool) -> None:
@@ -111,6 +119,10 @@ class Gate:
             ),
             None,
         )
+        if found is None and self.metric.casefold() in _RARE:
+            raise LdznetError(
+                f"--fail-under: {self.protocol} {self.metric} cannot be had: no phrase is annotated as absent, or all"
+            )
         if found is None:
             there = dict.fromkeys(s.metric for s in report.scores if s.protocol == self.protocol)
             raise UsageError(
@@ -146,6 +158,8 @@ def _gate(text: str, protocols: Sequence[str]) -> Gate:
             f"--fail-under {text!r}: expected a metric and a number from 0 to 1, such as miou=0.5 or "
             "clipseg:miou:0.3=0.5"
         )
+    if rest[0].casefold() == "absent_fpr":
+        raise UsageError("--fail-under absent_FPR: it is best at 0, so there is no least that it has to be")
     if protocol not in protocols:
         raise UsageError(f"--fail-under {text!r}: {protocol} is not scored: add --protocol {protocol}")
     usual = {metric.casefold(): rule for metric, rule in reversed(COLUMNS.get(protocol, ()))}

@@ -11,6 +11,7 @@ from typing import Any
 
 from ldznet_cli.errors import AnnotationError, UsageError
 from ldznet_cli.evaluation.answer import Answer, ImageKey
+from ldznet_cli.evaluation.matching import Matcher
 from ldznet_cli.metrics import Prediction
 from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.samples.fields import Fields, Id
@@ -61,12 +62,13 @@ def _read(path: Path, samples: SampleSet) -> tuple[dict[tuple[str, str], _Found]
     """By image and phrase what is there, and the (image, phrase)s that nothing was annotated for."""
     first = {(sample.image.name, sample.phrase): sample for sample in reversed(samples.samples)}
     names = {sample.image_id: sample.image.name for sample in samples.samples}
+    matcher = Matcher(samples)
     found: dict[tuple[str, str], _Found] = {}
     strangers: dict[tuple[str, str], None] = {}
     for place, value in enumerate(_load(path)):
         entry = Fields.of(value, f"{path}: result {place}")
         for phrase in _phrases(entry, samples):
-            key = _name(entry, names), phrase
+            key = _name(entry, names, matcher), phrase
             if key in first:
                 _add(found.setdefault(key, _Found(first[key])), entry)
             else:
@@ -89,16 +91,19 @@ def _load(path: Path) -> list[Any]:
     return value
 
 
-def _name(entry: Fields, names: Mapping[Id, str]) -> str:
+def _name(entry: Fields, names: Mapping[Id, str], matcher: Matcher) -> str:
+    """The image's as the ground truth calls it; as the entry does where it has none such."""
     if entry.has("file_name"):
-        return entry.text("file_name")
+        told = entry.text("file_name")
+        known = matcher.named(told)
+        return told if known is None else known.name
     return names.get(entry.id("image_id"), f"image_id {entry.id('image_id')}")
 
 
 def _phrases(entry: Fields, samples: SampleSet) -> tuple[str, ...]:
     for name in PHRASE_FIELDS:
-        if entry.has(name):
-            return (" ".join(entry.text(name).split()),)
+        if entry.has(name) and (phrase := " ".join(entry.text(name).split())):
+            return (phrase,)
     key = entry.id("category_id")
     if key not in samples.categories:
         raise AnnotationError(

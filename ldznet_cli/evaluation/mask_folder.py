@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -87,4 +88,4 @@ def _claim(owners: dict[Path, Sample], path: Path, sample: Sample) -> None:
 
 def _plain(text: str) -> str:
     """Letters and digits in small letters, everything between them one hyphen."""
-    return re.sub(r"[\W_]+", "-", text.casefold()).strip("-")
+    return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text.casefold())).strip("-")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -22,13 +23,13 @@ class Matcher:
 
     def __init__(self, samples: SampleSet) -> None:
         self._images = list(dict.fromkeys(samples.images))
-        self._by_name = {image.name: image for image in self._images}
+        self._by_name = {_composed(image.name): image for image in self._images}
         self._by_tail: dict[str, list[ImageRef]] = defaultdict(list)
         for image in self._images:
-            self._by_tail[PurePosixPath(image.name).name].append(image)
+            self._by_tail[_composed(PurePosixPath(image.name).name)].append(image)
         self._samples: dict[tuple[ImageRef, str], list[int]] = defaultdict(list)
         for index, sample in enumerate(samples.samples):
-            self._samples[sample.image, sample.phrase].append(index)
+            self._samples[sample.image, _composed(sample.phrase)].append(index)
         self._by_content: dict[str, ImageRef] | None = None
 
     def find(self, answer: Answer) -> list[int] | str:
@@ -37,22 +38,23 @@ class Matcher:
         if isinstance(image, str):
             return image
         for words in (answer.phrase, answer.label or ""):
-            found = self._samples.get((image, " ".join(words.split())))
+            found = self._samples.get((image, _composed(" ".join(words.split()))))
             if found:
                 return found
         return NO_PHRASE
 
     def _image(self, key: ImageKey) -> ImageRef | str:
         """The name is tried first, since only one file is hashed then; what the content says stands above it."""
-        named = self._named(key.name)
+        named = self.named(key.name)
         if key.sha256 is None:
             return named or NO_IMAGE
         if named is not None and _digest(named.path) in (key.sha256, None):
             return named
         return self._contents().get(key.sha256) or (NO_IMAGE if named is None else OTHER_IMAGE)
 
-    def _named(self, name: str) -> ImageRef | None:
-        """By the whole name, else by the file's own name where only one image has it."""
+    def named(self, name: str) -> ImageRef | None:
+        """By the whole name, else by the file's own name where only one image has it; however accents are written."""
+        name = _composed(name)
         if name in self._by_name:
             return self._by_name[name]
         same = self._by_tail.get(PurePosixPath(name).name, [])
@@ -63,6 +65,11 @@ class Matcher:
             digests = ((_digest(image.path), image) for image in self._images)
             self._by_content = {digest: image for digest, image in digests if digest is not None}
         return self._by_content
+
+
+def _composed(text: str) -> str:
+    """Letters and their accents as one: macOS writes file names the other way."""
+    return unicodedata.normalize("NFC", text)
 
 
 @lru_cache(maxsize=100_000)

@@ -84,6 +84,11 @@ def recorded_mask(record: Record, folder: Path | None) -> NDArray[np.bool_]:
         return read_mask(located(record.mask, folder))
     if record.rle is not None:
         height, width = record.rle["size"]
+        known = record.image.width or width, record.image.height or height
+        if (width, height) != known or width < 1 or height < 1:
+            raise AnnotationError(
+                f"the record's rle has {width}x{height} pixels, its image {known[0]}x{known[1]}"
+            )
         return decode_rle(record.rle["counts"], height, width)
     if record.area == 0 and record.image.width and record.image.height:
         return np.zeros((record.image.height, record.image.width), dtype=bool)

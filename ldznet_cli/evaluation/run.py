@@ -79,6 +79,9 @@ class Evaluation:
         if not samples.samples:
             raise NothingToDo(f"{samples.path}: no sample in it: expected annotations with masks")
         self.samples, self.source = samples, source
+        if workers < 1:
+            raise UsageError(f"workers: expected 1 or more, found {workers}")
+        self._size = size
         self.protocols = Scoreboard(protocols, size, seed).protocols
         settings = Settings(self.protocols, size, seed)
         self._workers: Workers = Here(settings) if workers == 1 else Processes(settings, workers)
@@ -181,12 +184,13 @@ class Evaluation:
 
     def _notes(self) -> Iterator[str]:
         others = {
-            name: count for name, count in self.intake.geometries.items() if not name.startswith("square")
+            name: count for name, count in self.intake.geometries.items() if name != f"square {self._size}"
         }
         if ClipSeg.name in self.protocols and others:
             listed = ", ".join(f"{count} {name}" for name, count in others.items())
             yield (
-                f"clipseg: its own networks see the image squashed to a square; geometry of these predictions: {listed}"
+                "clipseg: its own networks see the image squashed to the square that is scored; "
+                f"geometry of these predictions: {listed}"
             )
         if len(self.intake.models) > 1:
             yield f"predictions of several models: {', '.join(map(str, self.intake.models))}"

@@ -12,6 +12,7 @@ from ldznet_cli.evaluation.report import Score
 from ldznet_cli.evaluation.subsets import ALL, CATEGORY
 from ldznet_cli.metrics import ClipSeg, Curve, Native, PhraseCut, Prediction, RefCoco, Scorer, Truth
 from ldznet_cli.metrics.intervals import REPLICATES, Values
+from ldznet_cli.samples.segmentation import Convention
 
 AnyScorer = Scorer[Any]
 
@@ -19,6 +20,9 @@ Depth = Literal["full", "subset", "category"]
 """How much is kept: everything; all but AP's interval; values alone, since categories may be thousands."""
 
 LIMITS = (16, 4096)
+
+_CONVENTIONS: dict[str, Convention] = {PhraseCut.name: "phrasecut", RefCoco.name: "coco"}
+"""How protocols want polygons drawn that have a way of their own."""
 
 
 def _clipseg(size: int, seed: int, depth: Depth) -> ClipSeg:
@@ -72,9 +76,9 @@ class Scoreboard:
         self._missing: Counter[str] = Counter()
 
     @property
-    def outlines(self) -> bool:
-        """Whether a protocol wants the ground truth drawn in PhraseCut's way as well."""
-        return PhraseCut.name in self.protocols
+    def conventions(self) -> tuple[Convention, ...]:
+        """The ways of their own in which protocols want polygons drawn."""
+        return tuple(_CONVENTIONS[name] for name in self.protocols if name in _CONVENTIONS)
 
     def score(
         self, truth: Truth, prediction: Prediction, subsets: Sequence[str], *, missing: bool = False

@@ -11,6 +11,7 @@ from ldznet_cli.evaluation.scoreboard import Scoreboard
 from ldznet_cli.evaluation.subsets import subsets_of
 from ldznet_cli.metrics import Prediction, Truth
 from ldznet_cli.samples.sample import Sample
+from ldznet_cli.samples.segmentation import Convention
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Scoring:
         """A prediction that cannot be read, or does not fit, is an outcome with an error, and leaves no trace."""
         try:
             prediction = _prediction(job)
+            for sample in job.samples if prediction.hard else ():
+                prediction.found(sample.width, sample.height)  # all of them fit before the first is added
             scored = [self._add(sample, prediction, missing=job.answer is None) for sample in job.samples]
         except (ImageError, AnnotationError) as error:
             return Outcome(str(error))
@@ -64,18 +67,20 @@ class Scoring:
         )
 
     def _add(self, sample: Sample, prediction: Prediction, *, missing: bool) -> tuple[float, int]:
-        truth = truth_of(sample, outlines=self.board.outlines)
+        truth = truth_of(sample, self.board.conventions)
         iou = self.board.score(truth, prediction, subsets_of(sample, truth), missing=missing)
         return iou, 0 if truth.ignore is None else int(truth.ignore.sum())
 
 
-def truth_of(sample: Sample, *, outlines: bool = False) -> Truth:
-    """A sample's masks, drawn; with `outlines` also as PhraseCut's evaluator draws them."""
+def truth_of(sample: Sample, conventions: Sequence[Convention] = ()) -> Truth:
+    """A sample's masks, drawn, and in these `conventions` as well."""
     return Truth(
         mask=sample.mask(),
         ignore=sample.ignore() if sample.ignored else None,
-        outlined=sample.mask("phrasecut") if outlines else None,
+        outlined=sample.mask("phrasecut") if "phrasecut" in conventions else None,
+        coco=sample.mask("coco") if "coco" in conventions else None,
         image=sample.image.name,
+        absent=sample.absent,
     )
 
 

@@ -65,13 +65,16 @@ CacheEvent = TextDone | UnitDone | UnitFailed | RunDone
 
 
 def write_failures(cache: Path | str | Place, failures: Sequence[Failure], shard: Shard = WHOLE) -> None:
-    """`failed.jsonl`: one JSON object a line with `image` (path), `name`, `error`. No file where nothing failed."""
+    """`failed.jsonl`: one JSON object a line with `image` (path), `name`, `error`. No file where nothing failed.
+
+    ASCII: a name may hold bytes that are no UTF-8, or what some readers take for the end of a line.
+    """
     place, file = place_of(cache), shard.of(FAILED)
     if not failures:
         place.delete(file)
         return
     lines = [{"image": str(f.image.path), "name": f.image.name, "error": f.error} for f in failures]
-    place.write(file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+    place.write(file, "".join(json.dumps(line) + "\n" for line in lines).encode("ascii"))
 
 
 def read_failures(cache: Path | str | Place, shard: Shard = WHOLE) -> frozenset[Path]:
@@ -81,8 +84,8 @@ def read_failures(cache: Path | str | Place, shard: Shard = WHOLE) -> frozenset[
     """
     place, file = place_of(cache), shard.of(FAILED)
     try:
-        lines = bytes(place.read(file)).decode().splitlines()
-        return frozenset(Path(json.loads(line)["image"]) for line in lines)
+        lines = bytes(place.read(file)).decode().split("\n")
+        return frozenset(Path(json.loads(line)["image"]) for line in lines if line)
     except FileNotFoundError:
         raise NothingToDo(f"nothing has failed in {place.shown()}: there is no {file}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:

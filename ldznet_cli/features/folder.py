@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Hashable, Iterator
@@ -11,10 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ldznet_cli.errors import DiskFull
+from ldznet_cli.errors import CacheError, CacheUnreachable, DiskFull
 from ldznet_cli.features.place import Entry
 from ldznet_cli.samples import leftovers
 from ldznet_cli.samples.atomic import write_atomically
+
+_BAD_SECTORS = {
+    getattr(errno, name, None) for name in ("EIO", "EBADMSG", "EILSEQ", "ENODATA", "EREMOTEIO", "EUCLEAN")
+}
+"""What Linux says when a disk, or the file system on it, has lost a file's bytes. All else says nothing of the bytes."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +34,33 @@ class Folder:
         return self.stamped(name)[0]
 
     def stamped(self, name: str) -> tuple[memoryview, Hashable]:
-        """All of a file, and what is another as soon as another file is there, or the file has been written to."""
-        with FileIO(os.path.join(self.root, name)) as file:  # noqa: PTH118 (a Path costs as much as opening it)
-            stat = os.fstat(file.fileno())
-            data = left = np.empty(stat.st_size, np.uint8).data  # a bytearray is filled with zeros first
-            while len(left) and (count := file.readinto(left)):  # the file may have become shorter since
-                left = left[count:]
+        """All of a file, and what is another as soon as another file is there, or the file has been written to.
+
+        Raises CacheError where the disk has lost it, CacheUnreachable where it cannot be read for another reason; so
+        do `start` and `size`.
+        """
+        try:
+            with FileIO(os.path.join(self.root, name)) as file:  # noqa: PTH118 (a Path costs as much as opening it)
+                stat = os.fstat(file.fileno())
+                data = left = np.empty(stat.st_size, np.uint8).data  # a bytearray is filled with zeros first
+                while len(left) and (count := file.readinto(left)):  # the file may have become shorter since
+                    left = left[count:]
+        except OSError as error:
+            raise self._unread(name, error) from error
         return data[: len(data) - len(left)], (stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
     def start(self, name: str, count: int) -> bytes:
-        with (self.root / name).open("rb", buffering=0) as file:
-            return file.read(count)
+        try:
+            with (self.root / name).open("rb", buffering=0) as file:
+                return file.read(count)
+        except OSError as error:
+            raise self._unread(name, error) from error
 
     def size(self, name: str) -> int:
-        return (self.root / name).stat().st_size
+        try:
+            return (self.root / name).stat().st_size
+        except OSError as error:
+            raise self._unread(name, error) from error
 
     def write(self, name: str, data: bytes) -> None:
         """Synced to the disk before it is seen. Raises LdznetError where it cannot be written."""
@@ -53,16 +72,25 @@ class Folder:
             raise DiskFull(f"no space left to write {path}; {advice}") from error
 
     def delete(self, name: str) -> None:
-        (self.root / name).unlink(missing_ok=True)
+        """Raises CacheUnreachable where that is not allowed."""
+        try:
+            (self.root / name).unlink(missing_ok=True)
+        except OSError as error:
+            what = f"{self.shown(name)} cannot be deleted ({error.strerror})"
+            raise CacheUnreachable(f"{what}: check who may write to its folder") from error
 
     def entries(self, folder: str) -> Iterator[Entry]:
-        for here, folders, files in os.walk(self.root / folder):
+        """Raises CacheUnreachable where a folder cannot be listed: what is not seen would be taken for what is not."""
+        for here, folders, files in os.walk(self.root / folder, onerror=self._unlisted):
             folders.sort()
             for path in (Path(here, file) for file in sorted(files) if not file.startswith(".")):
                 try:
                     stat = path.stat()
                 except FileNotFoundError:  # deleted since it was listed
                     continue
+                except OSError as error:
+                    self._unlisted(error)
+                    raise
                 yield Entry(path.relative_to(self.root).as_posix(), stat.st_size, stat.st_mtime)
 
     def exists(self) -> bool:
@@ -81,6 +109,25 @@ class Folder:
 
     def shown(self, name: str = "") -> str:
         return str(self.root / name)
+
+    def _unread(self, name: str, error: OSError) -> Exception:
+        """What to raise for a file that cannot be read."""
+        if isinstance(error, FileNotFoundError):
+            return error
+        what = f"{self.shown(name)} cannot be read ({error.strerror})"
+        if error.errno in _BAD_SECTORS:
+            return CacheError(f"{what}: its disk has lost it; `ldznet cache verify {self.root} --repair` makes it anew")
+        return CacheUnreachable(f"{what}: check who may read it, and the disk or share that it lies on")
+
+    @staticmethod
+    def _unlisted(error: OSError) -> None:
+        """What os.walk is to do about a folder that it cannot list; by itself it would pass it over."""
+        if isinstance(error, FileNotFoundError):  # never made, or deleted meanwhile
+            return
+        what = f"{error.filename} cannot be listed ({error.strerror})"
+        raise CacheUnreachable(
+            f"{what}: check who may read it, and the disk or share that it lies on"
+        ) from error
 
     def _disk(self) -> tuple[int, int]:
         """(all, free) bytes of the disk that this lies on, or would lie on."""

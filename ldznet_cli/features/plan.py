@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -172,7 +173,7 @@ def _by_content(
 
 def _identify(path: Path) -> tuple[str, tuple[int, int] | str]:
     """(SHA-256, (width, height) or why it has none); the SHA-256 of a file that is not there is its path's."""
-    sha256 = hashlib.sha256(str(path).encode()).hexdigest()
+    sha256 = hashlib.sha256(os.fsencode(path)).hexdigest()
     try:
         sha256 = sha256_of(path)
         return sha256, image_size(path)

@@ -44,7 +44,7 @@ def pruning(census: Census, selection: Selection, *, idle: float = IDLE, now: fl
     """What would be taken away: the selected runs and the objects that only they name; with nothing selected, the
     objects that no run names.
 
-    Raises CacheError when a run seems to be under way: its objects are in no manifest yet, and it may count on others
+    Raises CacheError where no run is left, unless `idle` is 0: everything would go. And when a run seems to be under way: its objects are in no manifest yet, and it may count on others
     that would go. That is so while an object that no run names was written less than `idle` seconds ago. Also when a
     manifest cannot be read, because what it names is not known.
     """
@@ -54,6 +54,7 @@ def pruning(census: Census, selection: Selection, *, idle: float = IDLE, now: fl
     _require_idle(census, idle, now)
     if selection == Selection():
         gone, objects = [], census.unlisted
+        _require_meant(census, idle)
     else:
         gone = [run for run in census.runs if selection.takes(run, now)]
         kept = frozenset[str]().union(*(run.names for run in census.runs if run not in gone))
@@ -78,6 +79,16 @@ def _require_idle(census: Census, idle: float, now: float) -> None:
         raise CacheError(
             f"a run over {place} seems to be under way: its last object is {now - latest:.0f} s old and in no "
             "manifest; wait until it ends, or say --idle 0s when you know that none is"
+        )
+
+
+def _require_meant(census: Census, idle: float) -> None:
+    """A cache without any manifest is that of a run that was given up, or one that has lost its manifests."""
+    if idle > 0 and not census.runs and census.unlisted:
+        place = census.store.place.shown()
+        raise CacheError(
+            f"{place} holds no manifest, so all its {len(census.unlisted)} objects would go; `ldznet cache-features` "
+            "with its options writes it again, or say --idle 0s when its run was given up and all may go"
         )
 
 

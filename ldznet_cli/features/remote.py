@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from ldznet_cli.errors import CacheError, UsageError
+from ldznet_cli.errors import CacheError, CacheUnreachable, UsageError
 from ldznet_cli.features.place import Entry
 
 _LISTERS = 16
@@ -115,7 +115,7 @@ class Remote:
 
     @contextmanager
     def _reaching(self, name: str = "") -> Iterator[Any]:
-        """Every driver has errors of its own: they become CacheError, but for what is simply not there."""
+        """Every driver has errors of its own: they become CacheUnreachable, but for what is simply not there."""
         try:
             yield self._open()
         except FileNotFoundError:
@@ -123,7 +123,7 @@ class Remote:
         except Exception as error:
             what = " ".join(str(error).split()) or type(error).__name__
             hint = "check the URL, your credentials and, for S3, AWS_ENDPOINT_URL and AWS_DEFAULT_REGION"
-            raise CacheError(f"{self.shown(name)} cannot be reached: {what}; {hint}") from error
+            raise CacheUnreachable(f"{self.shown(name)} cannot be reached: {what}; {hint}") from error
 
     def _open(self) -> Any:
         """fsspec's file system; a forked process may not use its parent's."""

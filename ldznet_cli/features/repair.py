@@ -15,7 +15,7 @@ from ldznet_cli.features.filling import Filling, Task
 from ldznet_cli.features.key import FeatureSettings, digest
 from ldznet_cli.features.store import Store, file_of
 from ldznet_cli.features.unit import BATCH, Unit
-from ldznet_cli.features.verify import Checked
+from ldznet_cli.features.verify import Checked, is_damaged
 from ldznet_cli.ldm.frozen import FrozenLDM
 from ldznet_cli.samples.listing import ImageRef
 
@@ -58,10 +58,17 @@ def work_of(census: Census, faults: Iterable[Checked]) -> tuple[list[Work], list
     return found, list(faulty.values())
 
 
-def discard(store: Store, names: Iterable[str]) -> None:
-    """Take damaged objects away."""
+def discard(store: Store, names: Iterable[str]) -> list[str]:
+    """Take those of these objects away that are still damaged when they are looked at once more; returns which.
+
+    One may have been made anew since it was found, or only looked damaged. Raises CacheUnreachable.
+    """
+    gone = []
     for name in names:
-        store.place.delete(file_of(name))
+        if is_damaged(store, name):
+            store.place.delete(file_of(name))
+            gone.append(name)
+    return gone
 
 
 def remake(work: Work, ldm: FrozenLDM, store: Store, images: Mapping[str, ImageRef]) -> Iterator[str | None]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ldznet_cli.errors import CacheError
+from ldznet_cli.errors import CacheError, CacheUnreachable
 from ldznet_cli.features import objects
 from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import Key, digest, named_differences
@@ -45,14 +45,19 @@ class Store:
         return self.root / file_of(name)
 
     def is_whole(self, name: str) -> bool:
-        """Whether the object is there in full length. Its checksum is checked when it is read, not here."""
+        """Whether the object is there in full length. Its checksum is checked when it is read, not here.
+
+        Raises CacheUnreachable where nobody can say.
+        """
         try:
             size = self.place.size(file_of(name))
             if not self.place.torn:
                 return size > 0
             begin, header = objects.header_of(self._header_bytes(name))
             return size == objects.size_of(begin, header)
-        except (FileNotFoundError, ValueError):
+        except CacheUnreachable:
+            raise
+        except (FileNotFoundError, ValueError, CacheError):
             return False
 
     def present(self) -> Callable[[str], bool]:
@@ -103,7 +108,9 @@ class Store:
         try:
             _, header = objects.header_of(self._header_bytes(name))
             return str(objects.about_of(header)["key"]["kind"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except CacheUnreachable:
+            raise
+        except (CacheError, FileNotFoundError, ValueError, KeyError, TypeError):
             return "damaged"
 
     def names(self) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,14 +10,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ldznet_cli.errors import CacheError
+from ldznet_cli.errors import CacheError, CacheUnreachable
 from ldznet_cli.features import objects
 from ldznet_cli.features.census import Census
-from ldznet_cli.features.key import digest, named_differences
+from ldznet_cli.features.key import Key, digest, named_differences
 from ldznet_cli.features.objects import CachedObject
 from ldznet_cli.features.overlap import loading_ahead
 from ldznet_cli.features.storage import DTYPES, SCALE
-from ldznet_cli.features.store import file_of
+from ldznet_cli.features.store import Store, file_of
 
 _READERS = 4
 _AHEAD = 16  # objects
@@ -45,7 +45,7 @@ class Checked:
 def verify(census: Census) -> Iterator[Checked]:
     """Every object that is there, in order, then every one that is missing.
 
-    Raises CacheError when the cache cannot be reached.
+    Raises CacheUnreachable when the cache cannot be reached: nothing is known then of what was not read.
     """
     store = census.store
     with ThreadPoolExecutor(_READERS) as readers:
@@ -58,26 +58,45 @@ def verify(census: Census) -> Iterator[Checked]:
 
 
 def check(census: Census, name: str) -> Checked:
-    """Read one object that is there: its checksum, whether it is what its name says, shapes and values."""
+    """Read one object that is there: its checksum, whether it is what its name says, shapes and values.
+
+    Raises CacheUnreachable: an object that cannot be fetched may be whole.
+    """
     store, kind = census.store, census.kinds.get(name, "in no manifest")
     path = store.place.shown(file_of(name))
     try:
-        _require_good(census, name)
+        _require_good(store, name, census.key_of)
     except FileNotFoundError:
         return Checked(name, path, kind, "missing", "it has been deleted since it was listed")
+    except CacheUnreachable:
+        raise
     except (CacheError, ValueError) as error:
         return Checked(name, path, kind, "damaged", str(error))
     return Checked(name, path, kind, "whole")
 
 
-def _require_good(census: Census, name: str) -> None:
-    """Raises FileNotFoundError, or ValueError for whatever is wrong with an object."""
-    data = census.store.place.read(file_of(name))
+def is_damaged(store: Store, name: str) -> bool:
+    """Whether an object is there and is damaged, looked at anew. Raises CacheUnreachable where nobody can say."""
+    try:
+        _require_good(store, name, lambda name: None)
+    except (CacheUnreachable, FileNotFoundError) as error:
+        if isinstance(error, CacheUnreachable):
+            raise
+        return False
+    except (CacheError, ValueError):
+        return True
+    return False
+
+
+def _require_good(store: Store, name: str, key_of: Callable[[str], Key | None]) -> None:
+    """Raises FileNotFoundError, ValueError for whatever is wrong with an object, CacheError where its disk has lost it
+    (as CacheUnreachable, where it cannot be reached). `key_of` may know which key a name stands for."""
+    data = store.place.read(file_of(name))
     if not data:
         raise ValueError("it is empty")
     found = objects.from_bytes(data)
     if digest(found.key) != name:
-        expected = census.key_of(name)
+        expected = key_of(name)
         differs = f": {named_differences(expected, found.key)}" if expected else ""
         raise ValueError(f"it is another object than its name says{differs}")
     _require_form(found)

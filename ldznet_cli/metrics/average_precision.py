@@ -128,6 +128,8 @@ class ScoreHistogram:
 
 def _bin_of(scores: Probs, inside: Mask) -> NDArray[np.int32]:
     """The bin of each score; scores inside the mask are counted in the upper half."""
+    if scores.dtype == np.float16:  # which ends at 65504
+        scores = scores.astype(np.float32)
     rounded = scores * scores.dtype.type(BINS - 1)
     rounded += scores.dtype.type(0.5)
     bins = rounded.astype(np.int32)

@@ -77,7 +77,7 @@ class Native(Scorer[NativeMeasure]):
         own, swept = count_mask(found, truth.mask, truth.ignore), count(prob, truth.mask, truth.ignore)
         intersection = np.concatenate((own.tp, swept.tp))
         union = np.concatenate((own.union, swept.union))
-        absent = not (own.tp + own.fn).any()
+        absent = not (own.tp + own.fn).any() if truth.absent is None else truth.absent
         return NativeMeasure(truth, absent, intersection, union, prob, prediction.hard, prediction.presence)
 
     def add(self, measure: NativeMeasure) -> None:

@@ -22,14 +22,17 @@ Mask = NDArray[np.bool_]
 class Truth:
     """The ground truth of one sample, bool (H, W) at the annotated size.
 
-    `ignore` are pixels that do not count; `outlined` is the mask as PhraseCut's evaluator draws polygons, where
-    that differs; `image` says which samples belong together when images are redrawn for intervals.
+    `ignore` are pixels that do not count; `outlined` is the mask as PhraseCut's evaluator draws polygons, `coco` as
+    pycocotools does, where they differ; `image` says which samples belong together when images are redrawn for
+    intervals. `absent`: the annotations say that the phrase names nothing, which no mask at all says where it is None.
     """
 
     mask: Mask
     ignore: Mask | None = None
     outlined: Mask | None = None
+    coco: Mask | None = None
     image: str = ""
+    absent: bool | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -16,14 +16,15 @@ from ldznet_cli.metrics.resampling import bilinear_corners, nearest_centre
 
 
 class RefCoco(Scorer[Overlap]):
-    """Everything squashed to 480 x 480, the ground truth by Pillow's nearest; foreground is p > 0.5.
+    """Everything squashed to 480 x 480, the ground truth by Pillow's nearest; foreground is p > 0.5. Polygons are drawn
+    by pycocotools, as the REFER API of both sources does (lichengunc/refer: refer.py), since version 2.
 
     mIoU is the mean over sentences, 0 where the union is empty; oIoU the ratio of summed pixels; Pr@x the share with
     IoU >= x, not strictly. LAVT upsamples its logits bilinearly with aligned corners: probabilities are here.
     """
 
     name = "refcoco"
-    version = "1"
+    version = "2"
 
     def __init__(self, size: int = 480, *, seed: int = 0, replicates: int = REPLICATES) -> None:
         self.size: int = size
@@ -35,7 +36,7 @@ class RefCoco(Scorer[Overlap]):
 
     def measure(self, truth: Truth, prediction: Prediction) -> Overlap:
         size = self.size
-        mask = nearest_centre(truth.mask, size, size)
+        mask = nearest_centre(truth.mask if truth.coco is None else truth.coco, size, size)
         ignore = None if truth.ignore is None else nearest_centre(truth.ignore, size, size)
         counts = count_mask(self._found(truth, prediction), mask, ignore)
         return Overlap(truth.image, int(counts.tp[0]), int(counts.union[0]))

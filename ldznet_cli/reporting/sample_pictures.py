@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from ldznet_cli.errors import LdznetError
+from ldznet_cli.errors import ImageError, LdznetError
 from ldznet_cli.evaluation import Ranked, Shown
 from ldznet_cli.reporting.overlay import overlay
 from ldznet_cli.reporting.page import jpeg_uri
@@ -37,6 +37,11 @@ def sample_pictures(shown: Iterable[Shown]) -> Iterator[SamplePicture]:
 def _picture(one: Shown) -> SamplePicture:
     sample = one.sample
     image = read_image(sample.image.path)
+    if image.size != (sample.width, sample.height):
+        raise ImageError(
+            f"{sample.image.path} has {image.width}x{image.height} pixels, "
+            f"its annotations {sample.width}x{sample.height}"
+        )
     prediction = one.answer.load()
     if one.ranked.threshold != "own" and not prediction.hard:
         prediction = replace(prediction, threshold=float(one.ranked.threshold))

@@ -112,8 +112,12 @@ class _Draft:
     ignored: list[Segmentation] = field(default_factory=list)
 
 
+_Drafts = dict[tuple[str, Id | None], _Draft]
+"""Of one image, by phrase and `sample_id`."""
+
+
 def _drafts(file: CocoFile) -> list[_Draft]:
-    found: dict[Id, dict[tuple[str, Id | None], _Draft]] = {key: {} for key in file.images}
+    found: dict[Id, _Drafts] = {key: {} for key in file.images}
     for annotation in file.annotations:
         drafts, image = found[annotation.image_id], file.images[annotation.image_id]
         for label in annotation.labels:
@@ -124,6 +128,7 @@ def _drafts(file: CocoFile) -> list[_Draft]:
                 draft.ignored.append(annotation.segmentation)
             else:
                 draft.annotations.append(annotation)
+    _ignore_all_of_a_phrase(found)
     _ignore_everywhere(file.annotations, found)
     return [draft for drafts in found.values() for draft in drafts.values()]
 
@@ -136,9 +141,20 @@ def _crowd_only(drafts: Iterable[_Draft]) -> dict[ImageRef, tuple[str, ...]]:
     return found
 
 
-def _ignore_everywhere(
-    annotations: Iterable[CocoAnnotation], found: dict[Id, dict[tuple[str, Id | None], _Draft]]
-) -> None:
+def _ignore_all_of_a_phrase(found: dict[Id, _Drafts]) -> None:
+    """Ignored regions of a phrase that are of no sample in particular concern all of its samples."""
+    for drafts in found.values():
+        for (phrase, key), draft in list(drafts.items()):
+            if key is not None or not draft.ignored:
+                continue
+            others = [other for other in drafts.values() if other.phrase == phrase and other is not draft]
+            for other in others:
+                other.ignored += draft.ignored
+            if others and not draft.annotations:
+                del drafts[phrase, key]
+
+
+def _ignore_everywhere(annotations: Iterable[CocoAnnotation], found: dict[Id, _Drafts]) -> None:
     """Ignored regions without a phrase concern every phrase of their image."""
     for annotation in annotations:
         if not annotation.labels:

@@ -6,13 +6,12 @@ Coordinates are COCO's: x, y in pixels, pixel (0, 0) covers the square from (0, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ldznet_cli.errors import UsageError
-from ldznet_cli.samples.rle import decode_rle
+from ldznet_cli.samples.polygon import coco_mask
 
 Mask = NDArray[np.bool_]
 Ring = NDArray[np.float64]
@@ -41,12 +40,7 @@ def outlines(mask: Mask, tolerance: float = TOLERANCE) -> list[Ring]:
 
 def redrawn(rings: Sequence[Ring], width: int, height: int) -> Mask:
     """The mask (height, width) that pycocotools makes of the rings."""
-    from pycocotools import mask as coco
-
-    if not rings:
-        return np.zeros((height, width), dtype=bool)
-    drawn: list[Any] = coco.frPyObjects([ring.ravel().tolist() for ring in rings], height, width)
-    return decode_rle(coco.merge(drawn)["counts"].decode(), height, width)
+    return coco_mask([ring.ravel().tolist() for ring in rings], width, height)
 
 
 def kept(rings: Sequence[Ring], mask: Mask) -> float:

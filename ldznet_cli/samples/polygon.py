@@ -1,4 +1,4 @@
-"""Polygons become masks, in the two conventions that segmentation papers score with."""
+"""Polygons become masks, in the three conventions that segmentation papers score with."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def phrasecut_mask(rings: Sequence[Ring], width: int, height: int) -> Mask:
         if len(corners) > 1:
             draw.polygon(corners, fill=1, outline=1)
     return np.array(canvas, dtype=bool)
+
+
+def coco_mask(rings: Sequence[Ring], width: int, height: int) -> Mask:
+    """The union of polygons as pycocotools draws it: COCO's own, and so RefCOCO's."""
+    from pycocotools import mask as coco
+
+    corners = [list(ring) for ring in rings if len(ring) >= 6]  # fewer would be taken for a box
+    if not corners:
+        return np.zeros((height, width), dtype=bool)
+    return np.asarray(coco.decode(coco.merge(coco.frPyObjects(corners, height, width))), dtype=bool)
 
 
 def _points(ring: Ring) -> Points:

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from ldznet_cli.errors import AnnotationError
 from ldznet_cli.samples.fields import Fields
-from ldznet_cli.samples.polygon import phrasecut_mask, polygon_mask
+from ldznet_cli.samples.polygon import coco_mask, phrasecut_mask, polygon_mask
 from ldznet_cli.samples.rle import compress, decode_rle, foreground, read_counts
 
 Mask = NDArray[np.bool_]
 
-Convention = Literal["polygon2mask", "phrasecut"]
-"""How polygons are filled: scikit-image's way (most papers), or PhraseCut's own evaluator's. RLE has one reading."""
+Convention = Literal["polygon2mask", "phrasecut", "coco"]
+"""How polygons are filled: scikit-image's way (most papers), PhraseCut's own evaluator's, or pycocotools's. RLE has one
+reading."""
+
+_DRAW = {"polygon2mask": polygon_mask, "phrasecut": phrasecut_mask, "coco": coco_mask}
 
 _FARTHEST = 1e7
 """Pixels. No corner of a polygon lies that far off; float arithmetic is exact enough up to there."""
@@ -33,8 +36,7 @@ class Polygons:
         return not self.rings
 
     def mask(self, width: int, height: int, convention: Convention = "polygon2mask") -> Mask:
-        draw = phrasecut_mask if convention == "phrasecut" else polygon_mask
-        return draw(self.rings, width, height)
+        return _DRAW[convention](self.rings, width, height)
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def test_workers(made: list[Record], capsys: pytest.CaptureFixture[str]) -> None
         ("a:b:c=0.5", 2, "expected a metric and a number from 0 to 1"),
         ("miou=nan", 2, "expected a metric and a number from 0 to 1"),
         ("clipseg:miou=0.5", 2, "clipseg is not scored: add --protocol clipseg"),
+        ("absent_FPR=0.5", 2, "absent_FPR: it is best at 0"),
         ("niou=0.5", 2, "--fail-under: native has no niou: there are mIoU, IoU_FG, Pr@0.5"),
         ("miou:0.44=0.5", 2, "native has no miou at 0.44"),
     ],

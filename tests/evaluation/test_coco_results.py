@@ -80,6 +80,21 @@ def test_a_file_name_goes_before_an_id(gt: Path) -> None:
         scored(gt, entries)
 
 
+@pytest.mark.parametrize("name", ["2.png", "elsewhere/2.png"])
+def test_a_file_name_may_be_told_by_its_end_as_everywhere(gt: Path, name: str) -> None:
+    grass = next(s for s in load_coco(gt).samples if s.image.name == "cartoon/2.png" and s.phrase == "grass")
+    entry = {"file_name": name, "phrase": "grass", "segmentation": rle(grass.mask())}
+    report = scored(gt, [entry])
+    assert (report.predictions.scored, report.predictions.ignored) == (1, {})
+    assert report.score("native", "Pr@0.9", "own").value == pytest.approx(2 / SAMPLES)  # and the absent one
+
+
+def test_a_blank_phrase_is_none(gt: Path) -> None:
+    grass = next(s for s in load_coco(gt).samples if s.phrase == "grass")
+    entry = {"image_id": grass.image_id, "caption": " ", "category_id": 2, "segmentation": rle(grass.mask())}
+    assert scored(gt, [entry]).predictions.scored == 1
+
+
 def test_the_highest_score_is_the_presence(gt: Path) -> None:
     """ "lamp" is absent from the third image: its score has to be below the others'."""
     samples = load_coco(gt)

@@ -74,16 +74,17 @@ def test_every_number_against_the_slow_double(gt: Path) -> None:
         for s in samples.samples
     }
     cases = [Case(s.mask(), maps[s.image.name, s.phrase], s.ignore()) for s in samples.samples]
-    outlined = [
-        replace(case, mask=s.mask("phrasecut")) for case, s in zip(cases, samples.samples, strict=True)
-    ]
+    outlined, coco = (
+        [replace(case, mask=s.mask(way)) for case, s in zip(cases, samples.samples, strict=True)]
+        for way in ("phrasecut", "coco")
+    )
     report = scored(gt, maps, protocols=EVERY, size=40)
     half = [0.5] * len(cases)
     doubles = {
         "clipseg": slow.clipseg(cases, 40),
         "native": slow.native(cases, half),
         "phrasecut": slow.phrasecut(outlined, half),
-        "refcoco": slow.refcoco(cases, 480),
+        "refcoco": slow.refcoco(coco, 480),
     }
     compared = 0
     for protocol, numbers in doubles.items():
@@ -101,7 +102,7 @@ def test_every_number_says_what_it_is(gt: Path, tmp_path: Path) -> None:
     digest = load_coco(gt).digest
     for score in report.scores:
         assert score.protocol in EVERY
-        assert score.version == "1"
+        assert score.version == ("2" if score.protocol == "refcoco" else "1")
         assert score.threshold
         assert score.ground_truth == digest
         assert 0 <= score.missing <= score.samples <= SAMPLES
@@ -323,8 +324,9 @@ def test_geometry_is_told_beside_clipseg(gt: Path, tmp_path: Path) -> None:
     made = records(gt, tmp_path / "out")
     assert "7 aligned 128" in scored(gt, made).notes[0]
     assert not scored(gt, made, protocols=("native",)).notes
-    square = [replace(r, geometry=replace(r.geometry, kind="square")) for r in made if r.geometry]
+    square = [replace(r, geometry=replace(r.geometry, kind="square", size=64)) for r in made if r.geometry]
     assert not scored(gt, square).notes
+    assert "7 square 64" in scored(gt, square, size=40).notes[0]
     mixed = changed(square, 0, lambda r: replace(r, model="other"))
     assert scored(gt, mixed).notes == ("predictions of several models: net other, net miniature",)
 
@@ -359,3 +361,38 @@ def test_no_heavy_imports() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_an_rle_of_another_size_is_a_failure_and_not_drawn(gt: Path, tmp_path: Path) -> None:
+    """The sides come from a file: they may be negative, or say that millions of pixels are meant."""
+    made = records(gt, tmp_path / "out", prob=False)
+    first = made[0].image
+    packed = encode_rle(read_mask(Path(made[0].mask or "")))
+    for size in ([-(first.height or 0), -(first.width or 0)], [2**17, 2**17]):
+        changed = replace(made[0], mask=None, rle={**packed, "size": size})
+        report = scored(gt, [changed, *made[1:]])
+        assert "pixels, its image" in report.predictions.failures[0]
+        assert report.predictions.scored == len(made) - 1
+
+
+def test_half_precision_maps_are_ranked(gt: Path) -> None:
+    samples = load_coco(gt)
+    maps = {(s.image.name, s.phrase): np.where(s.mask(), 1, 0).astype(np.float16) for s in samples.samples}
+    assert scored(gt, maps).score("native", "AP").value == 1
+
+
+def test_absent_is_what_the_annotations_say(gt: Path) -> None:
+    """A polygon between the pixels draws nothing, and still says that the thing is there."""
+    truth = json.loads(gt.read_text())
+    thin = {"image_id": 3, "category_id": 2, "segmentation": [[1.2, 1.2, 1.4, 1.2, 1.4, 1.4]], "id": 99}
+    truth["annotations"].append(thin)
+    gt.write_text(json.dumps(truth))
+    samples = load_coco(gt)
+    maps = {(s.image.name, s.phrase): np.ones((4, 4), dtype=np.float32) for s in samples.samples}
+    assert not next(s for s in samples.samples if (s.image_id, s.phrase) == (3, "grass")).mask().any()
+    [alarms] = [
+        n
+        for n in scored(gt, maps).scores
+        if (n.metric, n.threshold, n.subset) == ("absent_FPR", "own", "all")
+    ]
+    assert alarms.note == "of 1 absent phrases"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ldznet_cli.evaluation.answer import Answer, ImageKey
+from ldznet_cli.evaluation.mask_folder import MaskFolder
 from ldznet_cli.evaluation.matching import NO_IMAGE, NO_PHRASE, OTHER_IMAGE, Matcher
 from ldznet_cli.metrics import Prediction
 from ldznet_cli.samples.coco import load_coco
 from ldznet_cli.samples.images import sha256_of
+from ldznet_cli.samples.masks import write_mask
 
 
 def find(
@@ -66,3 +71,22 @@ def test_phrases(gt: Path) -> None:
 
 def test_each_annotation(gt: Path) -> None:
     assert find(gt, "photo_1.png", "tree", per_annotation=True) == ["1/tree/3", "1/tree/4"]
+
+
+def test_accents_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    """macOS tells names with letters and accents apart."""
+    names = {form: unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD")}
+    assert names["NFC"] != names["NFD"]
+    for form, other in (("NFC", "NFD"), ("NFD", "NFC")):
+        image = {"id": 1, "file_name": names[form], "width": 8, "height": 8}
+        phrase = unicodedata.normalize(form, "café lamp")
+        annotation = {"id": 1, "image_id": 1, "phrase": phrase, "segmentation": [[0, 0, 4, 0, 4, 4]]}
+        gt = tmp_path / f"{form}.json"
+        gt.write_text(json.dumps({"images": [image], "annotations": [annotation], "categories": []}))
+        samples = load_coco(gt)
+        answer = Answer(ImageKey(names[other]), unicodedata.normalize(other, "café lamp"), Prediction.nothing)
+        assert Matcher(samples).find(answer) == [0]
+        folder = tmp_path / form
+        folder.mkdir()
+        write_mask(folder / f"{names[other][:-4]}_{answer.phrase}.png", np.zeros((8, 8), dtype=bool))
+        assert [found.phrase for found in MaskFolder(folder, samples)] == [phrase]

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from ldznet_cli.cli import main
+from ldznet_cli.samples.coco import load_coco
+from ldznet_cli.samples.masks import write_mask
 from tests.evaluation.world import records, write_records, write_world
 
 
@@ -70,6 +72,20 @@ def test_a_picture_that_cannot_be_made_says_why(tmp_path: Path, monkeypatch: pyt
     )
     html = Path("page/index.html").read_text()
     assert "sketch_3.png does not exist" in html or "sketch_3.png: " in html
+
+
+def test_a_picture_of_another_size_than_annotated_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gt = write_world(tmp_path)
+    for sample in load_coco(gt).samples:
+        write_mask(tmp_path / "masks" / f"{Path(sample.image.name).stem}_{sample.phrase}.png", sample.mask())
+    turned = tmp_path / "images/photo_1.png"
+    Image.open(turned).transpose(Image.Transpose.ROTATE_90).save(turned)
+    told = ["--protocol", "native", "--report", "page"]
+    assert main(["evaluate", "--gt", "gt.json", "--pred", "masks", *told]) == 0
+    assert "photo_1.png has 30x40 pixels, its annotations 40x30" in Path("page/index.html").read_text()
 
 
 def browser() -> str:

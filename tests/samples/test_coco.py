@@ -172,6 +172,15 @@ def test_ignored_regions_do_not_count_for_their_phrase(tmp_path: Path) -> None:
         assert list(found.crowd_only.values()) == [("dog",)]
 
 
+def test_a_crowd_of_no_sample_in_particular_concerns_all_of_its_phrase(tmp_path: Path) -> None:
+    rle = {"size": [4, 4], "counts": [0, 4, 12]}
+    crowd = annotation(1, iscrowd=1, segmentation=rle)
+    one, other = (annotation(n, sample_id=name) for n, name in ((2, "one"), (3, "other")))
+    found = load_coco(write(tmp_path, [crowd, one, other]))
+    assert [sample.ignore().sum() for sample in found.samples] == [4, 4]
+    assert not found.crowd_only
+
+
 def test_an_ignored_region_without_phrase_concerns_all(tmp_path: Path) -> None:
     void = {"id": 9, "image_id": 1, "ignore": 1, "segmentation": LINE}
     gt = write(tmp_path, [void, annotation(1), annotation(2, phrase="dog")])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from ldznet_cli.samples.polygon import phrasecut_mask, polygon_mask
+from ldznet_cli.samples.polygon import coco_mask, phrasecut_mask, polygon_mask
 
 corner = st.one_of(
     st.integers(-6, 20).map(float), st.floats(-6, 20, width=16), st.integers(-12, 40).map(lambda n: n / 2)
@@ -94,3 +94,13 @@ def test_polygons_outside_and_degenerate_ones() -> None:
     assert polygon_mask([[3, 3]], 8, 8).sum() == 1
     assert phrasecut_mask([[3, 3]], 8, 8).sum() == 0
     assert not polygon_mask([], 8, 8).any()
+
+
+def test_coco_s_polygons_are_areas_and_not_points() -> None:
+    """(10, 10) to (20, 20) are ten pixels, where points on edges belong to the polygon they are eleven."""
+    ring = [10, 10, 20, 10, 20, 20, 10, 20]
+    assert coco_mask([ring], 32, 32).sum() == 100
+    assert polygon_mask([ring], 32, 32).sum() == 121
+    assert coco_mask([ring, [0, 0, 4, 0, 4, 2, 0, 2]], 32, 32).sum() == 108
+    assert not coco_mask([[3, 3, 9, 9]], 32, 32).any()
+    assert coco_mask([], 5, 4).shape == (4, 5)
