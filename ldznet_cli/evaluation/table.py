@@ -10,7 +10,7 @@ from ldznet_cli.evaluation.report import Report, Score
 from ldznet_cli.evaluation.subsets import ALL, CATEGORY
 
 COLUMNS = {
-    "clipseg": (("mIoU", "0.3"), ("mIoU", "0.5"), ("mIoU", "best"), ("IoU_FG", "0.5"), ("AP", None)),
+    "clipseg": (("mIoU", "0.3"), ("mIoU", "0.5"), ("mIoU", "best"), ("IoU_FG", "0.5"), ("AP_exact", None)),
     "native": (("mIoU", "own"), ("mIoU", "0.5"), ("mIoU", "best"), ("IoU_FG", "own"), ("AP", None)),
     "phrasecut": (("mean_IoU", None), ("cumulative_IoU", None), ("acc@0.5", None)),
     "refcoco": (("mIoU", None), ("oIoU", None), ("Pr@0.5", None)),
@@ -83,7 +83,7 @@ def _matrix(title: str, scores: Sequence[Score]) -> Table:
 def _by_subset(name: str, report: Report, subsets: Sequence[str], title: str, prefix: str = "") -> Table:
     columns = COLUMNS[name]
     if prefix:
-        columns = tuple(column for column in columns if column[0] != "AP")
+        columns = tuple(column for column in columns if not column[0].startswith("AP"))
     rows = []
     for subset in subsets:
         scores = [report.score(name, metric, rule, subset) for metric, rule in columns]
@@ -110,7 +110,7 @@ def _compared(name: str, comparison: Comparison) -> Iterator[Table]:
         f"{name} (version {score.version}), {size}: {score.samples} samples, {counts}; "
         f"in %, ground truth {score.ground_truth[:12]}"
     )
-    rows = tuple((f"{one.a.metric} at {one.a.threshold}", *_difference(one)) for one in everyone)
+    rows = tuple((f"{_spanned(one)} at {one.a.threshold}", *_difference(one)) for one in everyone)
     yield Table(title, ("number", *columns), rows)
     metric, rule = COLUMNS[name][0]
     parts = [
@@ -134,6 +134,14 @@ def _difference(one: Difference) -> tuple[str, str, str, str]:
     value = "n/a" if one.difference is None else f"{100 * one.difference:+.1f}"
     interval = "" if one.interval is None else "[{:+.1f}, {:+.1f}]".format(*(100 * x for x in one.interval))
     return percent(one.a.value), percent(one.b.value), value, interval
+
+
+def _spanned(one: Difference) -> str:
+    """The number's name, with the recall that an AP covers in either."""
+    name = _named(one.a)
+    if one.a.span == one.b.span:
+        return name
+    return f"{name} (B: {' to '.join(map(percent, one.b.span or ()))})"
 
 
 def _named(score: Score) -> str:

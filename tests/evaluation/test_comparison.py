@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,9 @@ def test_json(gt: Path) -> None:
 
 
 def test_tables(gt: Path) -> None:
-    numbers, subsets, *_ = comparison_tables(comparison(gt))
+    numbers, subsets, other, *_ = comparison_tables(comparison(gt))
+    [area] = [row[0] for row in other.rows if row[0].startswith("AP over")]
+    assert re.match(r"AP over recall \S+ to \S+ \(B: \S+ to \S+\) at ", area)
     assert "7 samples, 0 missing in A, 1 in B" in numbers.title
     row = dict(zip(numbers.columns, numbers.rows[0], strict=True))
     assert row["number"] == "mIoU at own"
