@@ -12,7 +12,8 @@
     ├── AnnotationError      1   an annotation file or record is wrong
     ├── CacheError           1   an object of the feature cache is missing or damaged
     │   ├── CacheMismatch        a cache was made with other settings; says which field differs
-    │   └── CacheUnreachable     nobody can say how it is: no network, no permission, a share that has gone
+    │   ├── CacheUnreachable     nobody can say how it is: no network, no permission, a share that has gone
+    │   └── NotFinite            a value that cannot be stored: too large for its type, or not a number
     ├── ModelError           1   a model folder that does not fit
     ├── EngineError          1   no cluster, no room in it, or its workers are lost again and again
     └── DiskFull             1   no space left to write to
@@ -111,6 +112,10 @@ class CacheMismatch(CacheError):
 
 class CacheUnreachable(CacheError):
     """A cache, or one of its objects, that cannot be reached now: it may be sound, so nothing of it may go."""
+
+
+class NotFinite(CacheError):
+    """A value to be cached that is infinite or not a number, as it is stored."""
 
 
 class ModelError(LdznetError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
@@ -111,6 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail_usage(error)
     except OSError as error:
         return _fail(_spoken(error), 1)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        return _fail(
+            f"out of memory ({reason}): end other programs, ask for less at once (--batch), or try --device cpu",
+            1,
+        )
     except (KeyboardInterrupt, typer.Abort):
         code = Interrupted.exit_code
     if code == Interrupted.exit_code:
@@ -132,6 +141,15 @@ def _fail_usage(error: typer.TyperException) -> int:
     return _fail(
         f"{message}{f', from {origin}' if origin else ''} (try '{path} --help')", UsageError.exit_code
     )
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Torch, which takes seconds to import, is not there to be asked where nobody has computed anything."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from ldznet_cli.ldm.memory import out_of_memory
+
+    return out_of_memory(error)
 
 
 def _spoken(error: OSError) -> str:

@@ -119,6 +119,10 @@ def cache_features(
     placed = engine_options.engine_of(engine, address, workers, gpus_per_worker, threads, threads_per_worker)
     chosen = () if z_only else feature_options.parse_blocks(blocks)
     policy = feature_options.parse_policy(seed, timesteps, template)
+    from ldznet_cli import features
+    from ldznet_cli.features import FeatureSettings, Shard, Store, plan_cache
+
+    part = Shard.parse(shard)
     asked = requests.asked(
         sources or [],
         prompt or [],
@@ -129,11 +133,9 @@ def cache_features(
         seed=seed,
         phrases_needed=not z_only,
         views=(seen := feature_options.parse_views(views, crop, flip, seed)),
+        shard=part,
     )
-    from ldznet_cli import features
-    from ldznet_cli.features import FeatureSettings, Shard, Store, plan_cache
-
-    part, store = Shard.parse(shard), Store(cache)
+    store = Store(cache)
     if retry_failed:
         asked = requests.failed_before(asked, store, part)
     load = None

@@ -66,7 +66,8 @@ def _remake(
     from ldznet_cli.features.repair import remake, unlike
 
     run = f"the run {work.run.manifest.name[:12]}"
-    for field, expected, found in Wanted(ldm.digests).differences(work.settings)[:1]:
+    wanted = Wanted(ldm.digests, blocks=work.settings.blocks)  # without blocks the UNet may be any, or none
+    for field, expected, found in wanted.differences(work.settings)[:1]:
         console.warn(
             f"{run} differs in {field}: --ldm has {expected}, it was made with {found}; name its own --ldm"
         )

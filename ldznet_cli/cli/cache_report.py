@@ -105,7 +105,7 @@ def end(plan: Plan, done: RunDone, store: Store, as_json: bool) -> None:
 
         total, listed = len(plan.items) + len(plan.failures), store.place.shown(plan.shard.of(FAILED))
         raise SomeItemsFailed(
-            f"{len(done.failures)} of {total} images could not be read: see {listed}; the others are done"
+            f"{len(done.failures)} of {total} images could not be cached: see {listed}; the others are done"
         )
 
 

@@ -83,7 +83,12 @@ def gather(
     fused = kind == "ldznet"
     live = ask.cache is None
     ldm = FrozenLDM.load(
-        ask.ldm, blocks="paper" if live and fused else (), device=ask.device, vae=ask.vae, offline=ask.offline
+        ask.ldm,
+        blocks="paper" if live and fused else (),
+        device=ask.device,
+        vae=ask.vae,
+        offline=ask.offline,
+        fetch_unet=True,  # where nets start from its weights, and every run records its digest
     )
     net = for_ldm(ldm.unet_config, kind, fusion if fused else None, head_width)
     features = _live(ask, ldm, kind) if live else _cached(ask, ldm, net, samples, validation)
@@ -131,6 +136,7 @@ def _live(ask: Ask, ldm: FrozenLDM, kind: str) -> _Features:
 def _cached(
     ask: Ask, ldm: FrozenLDM, net: NetConfig, samples: SampleSet, validation: SampleSet | None
 ) -> _Features:
+    from ldznet_cli.cli import console
     from ldznet_cli.cli.feature_options import geometry_for
     from ldznet_cli.features import CachedFeatures
 
@@ -143,6 +149,7 @@ def _cached(
         geometry=wanted,
         blocks=net.blocks,
         images=list(samples.by_image()),
+        tell=console.warn,
     )
     if ask.geometry is None and ask.size not in (None, cached.settings.geometry.size):
         size = cached.settings.geometry.size

@@ -58,9 +58,8 @@ def load(asked: Ask) -> Predictor:
         return _category_mean(ask.fit)
     from ldznet_cli.inference import Halving
 
-    if ask.kind == "noise-difference":
-        return _noise_difference(ask)
-    return Halving(_clipseg(ask) if ask.kind == "clipseg" else _net(ask), console.warn)
+    makers = {"noise-difference": _noise_difference, "clipseg": _clipseg, "net": _net}
+    return Halving(makers[ask.kind](ask), console.warn)
 
 
 def job_of(ask: Ask, threads: int) -> Asking:

@@ -29,10 +29,12 @@ def asked(
     seed: int,
     phrases_needed: bool,
     views: ViewPolicy | None = None,
+    shard: Shard | None = None,
 ) -> Requests:
     """Every image with its phrases. `negatives` and `seed` are as in `samples.negatives.absent_phrases`.
 
-    With `views` each of its phrases is also put to that many views of the image.
+    With `views` each of its phrases is also put to that many views of the image; with `shard` to those of its images
+    alone, because drawing them takes a while.
 
     Raises UsageError for options that do not go together, PromptError, NothingToDo, AnnotationError.
     """
@@ -41,7 +43,7 @@ def asked(
             raise UsageError(
                 "--gt and --prompt exclude each other: phrases come from the one or from the other"
             )
-        return _annotated(gt, _folder(sources, images), groups, negatives, seed, views)
+        return _annotated(gt, _folder(sources, images), groups, negatives, seed, views, shard)
     if images is not None or groups is not None or negatives or views:
         raise UsageError(
             "--images, --groups, --negatives and --views belong to --gt; without it, name the images themselves"
@@ -62,7 +64,13 @@ def _listed(sources: Sequence[Path], prompts: Sequence[str]) -> Requests:
 
 
 def _annotated(
-    gt: Path, folder: Path | None, groups: Path | None, negatives: int, seed: int, views: ViewPolicy | None
+    gt: Path,
+    folder: Path | None,
+    groups: Path | None,
+    negatives: int,
+    seed: int,
+    views: ViewPolicy | None,
+    shard: Shard | None,
 ) -> Requests:
     from ldznet_cli.samples.coco import load_coco
     from ldznet_cli.samples.negatives import absent_phrases
@@ -79,14 +87,19 @@ def _annotated(
     if views is None:
         return whole
     return whole + [
-        seen for image, own in by_image.items() for seen in _seen(image, own, absent[image], views)
+        seen for image, own in by_image.items() for seen in _seen(image, own, absent[image], views, shard)
     ]
 
 
 def _seen(
-    image: ImageRef, samples: Sequence[Sample], absent: Sequence[str], policy: ViewPolicy
+    image: ImageRef,
+    samples: Sequence[Sample],
+    absent: Sequence[str],
+    policy: ViewPolicy,
+    shard: Shard | None,
 ) -> Iterator[tuple[ImageRef, list[str]]]:
-    """The views of an image, each with the phrase that it was drawn for; none of one that cannot be read."""
+    """The views of an image, each with the phrase that it was drawn for; none of one that cannot be read, or that is in
+    another shard."""
     from ldznet_cli.errors import ImageError
     from ldznet_cli.samples.images import sha256_of
 
@@ -94,6 +107,8 @@ def _seen(
         sha256 = sha256_of(image.path)
     except ImageError:
         return  # which the plan says of the whole image
+    if shard is not None and not shard.holds(sha256):
+        return
     size = (samples[0].width, samples[0].height)
     # One of each sample, by its own mask: the same words may be said of different things of an image.
     asked = [(sample.phrase, None if sample.absent else sample.mask()) for sample in samples]

@@ -182,6 +182,7 @@ def segment(
         smooth=smooth,
         overwrite=overwrite,
         retry_failed=retry_failed,
+        tell=console.warn,
     )
     report = Report(tasks, ledger, as_json=as_json, jsonl=jsonl, max_errors=max_errors)
     report.begin(told=out is not None)

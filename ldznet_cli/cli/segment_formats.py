@@ -99,14 +99,18 @@ def _clip_name(image: ImageRef) -> str:
 
 
 def _coco(tasks: Sequence[Task], classes: Sequence[str], prompts_from: Path | None) -> CocoResults:
-    """Ids are the annotation file's, where there is one, so that results go with it; else they count from 1."""
+    """Ids are the annotation file's, where there is one, so that results go with it; else they count from 1.
+
+    Its images go by the names that they have as tasks: `./a.png` of the file is called `a.png`.
+    """
     from ldznet_cli.inference.formats import CocoResults
+    from ldznet_cli.samples.coco_file import image_ref
     from ldznet_cli.samples.templates import clean_phrase
 
     given: dict[str, Any] = {}
     if prompts_from is not None and prompts_from.suffix.lower() == ".json":
         given = json.loads(prompts_from.read_bytes())
-    files = {image["file_name"]: image["id"] for image in given.get("images", [])}
+    files = {image_ref(image["file_name"], Path()).name: image["id"] for image in given.get("images", [])}
     names = {
         clean_phrase(category[field]): category["id"]
         for field in ("name", "prompt")

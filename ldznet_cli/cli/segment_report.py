@@ -71,7 +71,7 @@ class Report:
         if self.ledger.left_out:
             console.say(
                 f"ldznet: {self.ledger.left_out} results in {out} come from other settings: what is asked for is made "
-                "anew over them, the others' files stay, their records go"
+                "anew over them, the others stay"
             )
 
     def add(self, record: Record, shown: console.Progress) -> None:
@@ -100,12 +100,12 @@ class Report:
         if self.told < self.total and self.too_many():
             raise SomeItemsFailed(
                 f"stopped after {len(self.failed)} failed images (--max-errors), {self.told} of {self.total} masks are "
-                f"in {out}: see {out / 'failed.jsonl'}; the same command goes on"
+                f"in {out}: see {out / 'failed.jsonl'}; {self._again()} goes on"
             )
         if self.told < self.total:
             raise Interrupted(
                 f"interrupted: {self.told} of {self.total} masks are in {out}, all of them whole; "
-                "the same command makes the rest"
+                f"{self._again()} makes the rest"
             )
         if self.as_json:
             console.emit(json.dumps(self._summary(), sort_keys=True))
@@ -125,6 +125,10 @@ class Report:
             raise SomeItemsFailed(
                 f"{len(self.failed)} of {self.images} images failed: see {out / 'failed.jsonl'}; the others are done"
             )
+
+    def _again(self) -> str:
+        """With --overwrite it would begin at the first image again."""
+        return "the same command without --overwrite" if self.ledger.overwrite else "the same command"
 
     def _masks(self) -> int:
         return sum(sums.masks for sums in self._labels.values())

@@ -104,16 +104,13 @@ def _listed(asked: Asked, out: Path) -> list[ImageRef]:
 
     Raises UsageError for a source that is not there, NothingToDo when there is no image.
     """
-    from ldznet_cli.inference.outputs import RECORDS
-    from ldznet_cli.inference.record_file import read_records
     from ldznet_cli.samples.listing import list_images
 
     sources = _sources(asked)
     found = list_images(sources, recursive=asked.recursive, exclude=asked.exclude, videos=True)
     below = out.resolve()
     inside = any(below in (source.resolve(), *source.resolve().parents) for source in sources)
-    records = read_records(out / RECORDS) if inside else ()
-    results = {Path(path).resolve() for record in records for path in _files(record)}
+    results = _results(out) if inside else frozenset()
     kept = [
         ref
         for ref in found
@@ -144,6 +141,18 @@ def _sources(asked: Asked) -> list[Path]:
             "--null is about a list on standard input: name it by '-', as in: find … -print0 | … -0 -"
         )
     return sources
+
+
+def _results(out: Path) -> frozenset[Path]:
+    """What earlier runs have written into OUT, by their records, from whatever folder they were started."""
+    from ldznet_cli.evaluation.records import located
+    from ldznet_cli.inference.outputs import RECORDS
+    from ldznet_cli.inference.record_file import read_records
+    from ldznet_cli.reporting.label_map import LabelMapPng
+
+    recorded = (path for record in read_records(out / RECORDS) for path in _files(record))
+    legend = (out / name for name in LabelMapPng(()).beside())
+    return frozenset(path.resolve() for path in (*(located(path, out) for path in recorded), *legend))
 
 
 def _files(record: Record) -> Iterator[str]:

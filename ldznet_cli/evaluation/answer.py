@@ -23,7 +23,8 @@ class ImageKey:
 class Answer:
     """A prediction for (image, phrase). `label` is what the phrase was to be called: it is tried where no sample has
     the phrase. `load` reads the pixels and raises ImageError or AnnotationError; `error` says that there are none.
-    `tuned_on` is the ground truth (SHA-256) that the model's threshold was tuned on. An answer can be pickled.
+    `tuned_on` is the ground truth (SHA-256) that the model's threshold was tuned on, `settings` a digest of all that
+    decided the prediction but image and phrase. An answer can be pickled.
     """
 
     image: ImageKey
@@ -35,6 +36,7 @@ class Answer:
     model_digest: str | None = None
     tuned_on: str | None = None
     geometry: str | None = None
+    settings: str | None = None
     where: str = "a prediction"
 
 

@@ -22,6 +22,7 @@ class Intake:
         self.models: Counter[str] = Counter()
         self.geometries: Counter[str] = Counter()
         self.digests: set[str] = set()
+        self.settings: set[str] = set()
         self._ignored: Counter[str] = Counter()
         self._failures: list[str] = []
         self._stranger: Answer | None = None
@@ -44,6 +45,7 @@ class Intake:
         self.models[answer.model or "unknown"] += 1
         self.geometries[answer.geometry or "unknown"] += 1
         self.digests.update(() if answer.model_digest is None else (answer.model_digest,))
+        self.settings.update(() if answer.settings is None else (answer.settings,))
 
     def summary(self, source: str, missing: int) -> Predictions:
         """As a report has it."""

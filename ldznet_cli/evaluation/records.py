@@ -56,6 +56,7 @@ class RecordedAnswers:
             model_digest=record.model_digest,
             tuned_on=record.tuned_on,
             geometry=f"{geometry.kind} {geometry.size}" if geometry else None,
+            settings=record.settings,
             where=where,
         )
 

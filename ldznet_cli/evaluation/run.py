@@ -194,3 +194,8 @@ class Evaluation:
             )
         if len(self.intake.models) > 1:
             yield f"predictions of several models: {', '.join(map(str, self.intake.models))}"
+        elif len(self.intake.settings) > 1:
+            yield (
+                f"predictions of one model with {len(self.intake.settings)} different settings, such as thresholds: "
+                "`ldznet segment` with one of them makes the others anew"
+            )

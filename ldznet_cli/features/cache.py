@@ -8,15 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from ldznet_cli.engines import Engine, LocalEngine, chunks
+from ldznet_cli.errors import CacheError
 from ldznet_cli.features import compute
 from ldznet_cli.features.events import CacheEvent, RunDone, TextDone, UnitDone, UnitFailed, write_failures
 from ldznet_cli.features.filling import Done, Filling, Task
-from ldznet_cli.features.manifest import Manifest
+from ldznet_cli.features.key import digest
+from ldznet_cli.features.manifest import Manifest, read_manifests
+from ldznet_cli.features.place import Place
 from ldznet_cli.features.plan import Failure, Plan
-from ldznet_cli.features.store import Store
+from ldznet_cli.features.store import Store, file_of
 from ldznet_cli.features.unit import BATCH, Unit
 from ldznet_cli.ldm.frozen import FrozenLDM
 from ldznet_cli.machine.packages import versions_of
@@ -44,8 +48,10 @@ def cache_features(
     `engine` says where the work is done, in this process by default; `load` is how its workers come by the LDM, when
     they cannot have this one. Closing the generator stops it between two objects.
 
-    Raises DiskFull (before any work when the disk is seen to be too small), CacheError for values that are not finite,
-    LdznetError where one row is too much for memory, and what the engine raises.
+    An image that cannot be read, or of which a value cannot be stored, is left out and told of; the others are done.
+    Raises DiskFull (before any work when the disk is seen to be too small), NotFinite for a prompt's text states,
+    CacheError where objects that the plan counted on have gone, LdznetError where one row is too much for memory, and
+    what the engine raises.
     """
     plan.require_room()
     job = Filling(load or (lambda: ldm), plan.settings, store, batch, threads)
@@ -94,11 +100,52 @@ class _Run:
         items = {sha256: phrases for sha256, phrases in self.plan.items.items() if sha256 not in lost}
         if not items:
             return None
-        about = {"arithmetic": dict(self.made), "versions": versions_of(*_PACKAGES)}
         seen = {
             sha256: kept
             for sha256, views in self.plan.seen.items()
             if (kept := [view for view in views if view.identity(sha256) in items])
         }
-        made = Manifest(self.plan.settings, self.plan.draws, items, about, self.plan.views, seen)
-        return made.write(place)
+        made = Manifest(self.plan.settings, self.plan.draws, items, {}, self.plan.views, seen)
+        return self._write(replace(made, about=self._about(made)))
+
+    def _about(self, made: Manifest) -> dict[str, Any]:
+        others = None if self.objects else _arithmetic_of_others(made, self.job.store.place)
+        return {"arithmetic": others or dict(self.made), "versions": versions_of(*_PACKAGES)}
+
+    def _write(self, made: Manifest) -> str:
+        """Where the manifest is now. It is taken back when something has gone that it names."""
+        place = self.job.store.place
+        known, file = made.is_in(place), made.write(place)
+        try:
+            self._require_all(made)
+        except BaseException:
+            if not known:
+                place.delete(made.file)
+            raise
+        return file
+
+    def _require_all(self, manifest: Manifest) -> None:
+        """Raises CacheError where something has gone that the plan counted on.
+
+        Until its manifest is there a run's objects are nobody's, and `prune` may take what was old. So this is looked
+        at after the manifest was written, from when on `prune` takes nothing of it.
+        """
+        if not any(count.present for count in self.plan.counts.values()):
+            return
+        gone = self.job.store.lost({digest(key) for key in manifest.all_keys()})
+        if gone:
+            place = self.job.store.place
+            raise CacheError(
+                f"{len(gone)} objects that were in {place.shown()} when this run began are gone, such as "
+                f"{place.shown(file_of(gone[0]))}: was `ldznet cache prune` run beside it? The same command makes them"
+            )
+
+
+def _arithmetic_of_others(manifest: Manifest, place: Place) -> dict[str, Any] | None:
+    """Of the newest run whose items go together with these, such as a shard: a run that made nothing has only gathered
+    what that one made."""
+    try:
+        others = read_manifests(place)
+    except CacheError:  # there is none, or not all can be read
+        return None
+    return next((other.about.get("arithmetic") for other in others if other.kind == manifest.kind), None)

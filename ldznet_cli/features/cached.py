@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from torch import Tensor
@@ -39,6 +40,7 @@ class CachedFeatures:
         blocks: Sequence[int] | None = None,
         copy: Path | None = None,
         others: Sequence[Manifest] = (),
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         place = place_of(cache)
         self.cache, self.manifest = place.shown(), manifest
@@ -47,7 +49,7 @@ class CachedFeatures:
         self._objects = (
             CheckedOnce(place)
             if isinstance(place, Folder)
-            else ReadThrough(Store(place), copy or copy_of(self.cache))
+            else ReadThrough(Store(place), copy or copy_of(self.cache), tell)
         )
         self._sha256: dict[tuple[Path, int, int], str] = {}
 
@@ -67,12 +69,14 @@ class CachedFeatures:
         compute: Compute | None = None,
         storage: Storage | None = None,
         images: Sequence[ImageRef] = (),
+        tell: Callable[[str], None] | None = None,
     ) -> CachedFeatures:
         """The newest finished run in `cache` that fits everything given; what is None may be as it likes.
 
         Of several, the newest that holds all of `images`, which are hashed then; where none does, the newest.
         `blocks` may be fewer than were cached; with none at all, `()`, only z and text are compared and read.
-        `copy` is the folder that keeps what was read of a cache behind a URL (by default one in the user's cache).
+        `copy` is the folder that keeps what was read of a cache behind a URL (by default one in the user's cache);
+        `tell` is told when it takes no more.
         Raises CacheError when the cache has no finished run, CacheMismatch naming the first field that differs.
         """
         wanted = Wanted(ldm_digests, geometry, policy, blocks, compute, storage)
@@ -80,7 +84,9 @@ class CachedFeatures:
         manifests = read_manifests(place)
         fitting = [manifest for manifest in manifests if not wanted.differences(manifest.settings)]
         if fitting:
-            runs = [cls(place, joined(one, manifests), blocks, copy, manifests) for one in fitting]
+            kinds = {manifest.kind: manifest for manifest in reversed(fitting)}  # of each kind the newest
+            newest = (one for one in fitting if kinds[one.kind] is one)
+            runs = (cls(place, joined(one, manifests), blocks, copy, manifests, tell) for one in newest)
             return cls._holding(images, runs)
         closest = min((wanted.differences(manifest.settings) for manifest in manifests), key=len)
         field, expected, found = closest[0]
@@ -88,12 +94,14 @@ class CachedFeatures:
         raise CacheMismatch(field, expected, found, advice)
 
     @classmethod
-    def _holding(cls, images: Sequence[ImageRef], runs: Sequence[CachedFeatures]) -> CachedFeatures:
-        for run in runs:
-            run._sha256 = runs[0]._sha256
+    def _holding(cls, images: Sequence[ImageRef], runs: Iterator[CachedFeatures]) -> CachedFeatures:
+        """`runs` are put together one by one, as they are looked at: it takes a while where there are many shards."""
+        first = next(runs)
+        for run in chain([first], runs):
+            run._sha256 = first._sha256
             if all(run._identity(image) in run.manifest.items for image in images):
                 return run
-        return runs[0]
+        return first
 
     @classmethod
     def from_manifest(cls, cache: Path | str) -> CachedFeatures:

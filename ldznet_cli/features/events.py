@@ -41,7 +41,7 @@ class UnitDone:
 
 @dataclass(frozen=True)
 class UnitFailed:
-    """An image that could not be read. The others are not held up."""
+    """An image that could not be read, or of which a value could not be stored. The others are not held up."""
 
     failure: Failure
 
@@ -50,7 +50,7 @@ class UnitFailed:
 class RunDone:
     """The end: `waited` seconds of `seconds` the model stood still for input or for the disk.
 
-    `manifest` is where the manifest lies, None when no image could be read.
+    `manifest` is where the manifest lies, None when no image could be cached.
     """
 
     manifest: str | None
@@ -78,7 +78,7 @@ def write_failures(cache: Path | str | Place, failures: Sequence[Failure], shard
 
 
 def read_failures(cache: Path | str | Place, shard: Shard = WHOLE) -> frozenset[Path]:
-    """The images that the last run over `cache` (or over this shard of it) could not read.
+    """The images that the last run over `cache` (or over this shard of it) left out.
 
     Raises NothingToDo when there is none, CacheError for a list that cannot be read.
     """

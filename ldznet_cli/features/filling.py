@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from ldznet_cli.errors import CacheError, ImageError, LdznetError, ModelError
+from ldznet_cli.errors import CacheError, ImageError, LdznetError, ModelError, NotFinite
 from ldznet_cli.features import compute
 from ldznet_cli.features.key import FeatureSettings, Key, Storage, digest
 from ldznet_cli.features.overlap import Overlap
@@ -64,7 +65,7 @@ class Filling:
     def __call__(self) -> Callable[[Iterable[Task]], Generator[Done, None, None]]:
         """Raises ModelError when the LDM is another one here."""
         ldm = self.load()
-        if ldm.digests != self.settings.digests:
+        if not self.settings.made_with(ldm.digests):
             raise ModelError(
                 f"{ldm.folder} holds other weights on a worker than where the run was begun: {ldm.digests}, expected "
                 f"{self.settings.digests}; give every worker the same files"
@@ -90,12 +91,13 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class _Object:
-    """What is to be written, and the rows of the batch that it was computed in."""
+    """What is to be written, the rows of the batch that it was computed in, and the image that it is of, if any."""
 
     key: Key
     tensors: dict[str, Tensor]
     storage: Storage
     batch: int = 1
+    path: Path | None = None
 
 
 class _Worker:
@@ -110,15 +112,16 @@ class _Worker:
         self.mended: list[int] = []
 
     def run(self, tasks: Iterable[Task]) -> Generator[Done, None, None]:
-        """Raises DiskFull, CacheError for values that are not finite, LdznetError where memory holds not one row."""
+        """Raises DiskFull, NotFinite for a prompt's text states, LdznetError where memory holds not one row."""
         overlap, told = Overlap(self._load, self._objects, self._save, behind=2 * self.batch), 0.0
         with compute.threads(self.threads):
             for loaded, saved in overlap.run(tasks):
-                written = [size for size in (*saved, *self.mended) if size]
+                written = [size for size in (*saved, *self.mended) if isinstance(size, int) and size]
                 waited, told = overlap.waited - told, overlap.waited
                 self.mended.clear()
                 reduced = self.batch if self.batch < self.made["batch"] else None
-                yield Done(len(written), sum(written), waited, self.made, reduced, loaded.error)
+                error = next((said for said in saved if isinstance(said, str)), loaded.error)
+                yield Done(len(written), sum(written), waited, self.made, reduced, error)
 
     def _load(self, task: Task) -> _Loaded:
         """In a reader's thread: z from the cache where it is whole, else the image, if it is still the same."""
@@ -176,7 +179,8 @@ class _Worker:
         self._remember(loaded.texts)
         if loaded.pixels is not None:
             z = compute.encode_z(self.ldm, loaded.pixels)
-            yield _Object(self.settings.z_key(unit.sha256), {"z": z}, self.settings.compute)
+            key = self.settings.z_key(unit.sha256)
+            yield _Object(key, {"z": z}, self.settings.compute, path=unit.image.path)
         if z is not None and self.settings.blocks:
             yield from self._feature_objects(unit, z, set(loaded.missing))
 
@@ -188,7 +192,8 @@ class _Worker:
                 for request, blocks in self._rows(unit, z, missing):
                     tensors = {str(index): block for index, block in blocks.items()}
                     missing.discard(request)
-                    yield _Object(self._key(unit, request), tensors, self.settings.storage, rows)
+                    key = self._key(unit, request)
+                    yield _Object(key, tensors, self.settings.storage, rows, unit.image.path)
             except (RuntimeError, MemoryError) as error:
                 if rows == 1 or not out_of_memory(error):
                     raise
@@ -218,7 +223,7 @@ class _Worker:
             states = self.store.read(self.settings.text_key(prompt)).tensors["text"]
         except (FileNotFoundError, CacheError):
             made = self._text_object(prompt)
-            self.mended.append(self._save(made))
+            self.mended.append(self._write(made))
             return made.tensors["text"]
         self._remember({prompt: states})
         return states
@@ -228,8 +233,17 @@ class _Worker:
         texts = {**self.texts, **states}
         self.texts = dict(list(texts.items())[-max(_PROMPTS, len(states)) :])
 
-    def _save(self, made: _Object) -> int:
-        """In a writer's thread; returns the bytes."""
+    def _save(self, made: _Object) -> int | str:
+        """In a writer's thread; returns the bytes, or why an image has to be left out. Text states are of many images,
+        so what is wrong with them ends the run."""
+        try:
+            return self._write(made)
+        except NotFinite as error:
+            if made.path is None:
+                raise
+            return f"{made.path}: {error}"
+
+    def _write(self, made: _Object) -> int:
         how = {**self.made, "batch": made.batch}
         return self.store.write(made.key, stored(made.tensors, made.storage), how)
 

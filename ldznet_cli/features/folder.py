@@ -20,7 +20,7 @@ from ldznet_cli.samples.atomic import write_atomically
 _BAD_SECTORS = {
     getattr(errno, name, None) for name in ("EIO", "EBADMSG", "EILSEQ", "ENODATA", "EREMOTEIO", "EUCLEAN")
 }
-"""What Linux says when a disk, or the file system on it, has lost a file's bytes. All else says nothing of the bytes."""
+"""What Linux says when a disk, or the file system on it, has lost a file's bytes. All else says nothing of them."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ class Folder:
         for here, folders, files in os.walk(self.root / folder, onerror=self._unlisted):
             folders.sort()
             for path in (Path(here, file) for file in sorted(files) if not file.startswith(".")):
+                name = path.relative_to(self.root).as_posix()
                 try:
                     stat = path.stat()
                 except FileNotFoundError:  # deleted since it was listed
                     continue
                 except OSError as error:
-                    self._unlisted(error)
-                    raise
-                yield Entry(path.relative_to(self.root).as_posix(), stat.st_size, stat.st_mtime)
+                    raise self._unread(name, error) from error
+                yield Entry(name, stat.st_size, stat.st_mtime)
 
     def exists(self) -> bool:
         return self.root.is_dir()
@@ -116,7 +116,8 @@ class Folder:
             return error
         what = f"{self.shown(name)} cannot be read ({error.strerror})"
         if error.errno in _BAD_SECTORS:
-            return CacheError(f"{what}: its disk has lost it; `ldznet cache verify {self.root} --repair` makes it anew")
+            advice = f"`ldznet cache verify {self.root} --repair` makes it anew"
+            return CacheError(f"{what}: its disk has lost it; {advice}")
         return CacheUnreachable(f"{what}: check who may read it, and the disk or share that it lies on")
 
     @staticmethod

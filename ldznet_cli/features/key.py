@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -106,6 +106,17 @@ class FeatureSettings:
         """Those of this LDM's values: its parts' digests, its blocks (none with `z_only`), its arithmetic."""
         compute = _COMPUTES[str(ldm.dtype).removeprefix("torch.")]
         return cls(ldm.digests, geometry, policy, () if z_only else ldm.blocks, compute, storage, ldm.name)
+
+    @property
+    def counted(self) -> FeatureSettings:
+        """These, without what no value depends on: where there are no blocks, the UNet, which may not even be there."""
+        if self.blocks:
+            return self
+        return replace(self, digests=replace(self.digests, unet=None, schedule=None))
+
+    def made_with(self, digests: LdmDigests) -> bool:
+        """Whether an LDM with these digests gives the same values."""
+        return replace(self, digests=digests).counted == self.counted
 
     def z_key(self, image: str) -> Key:
         """Of the latent of the image whose bytes have the SHA-256 `image`."""

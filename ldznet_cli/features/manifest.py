@@ -8,7 +8,8 @@ A manifest holds no name, path or time, so that the same work gives the same fil
     items         for each image, by the SHA-256 of its bytes, and for each view of one, by its identity: its phrases
     views         how views were drawn (samples/view.py: ViewPolicy); not there where images were cached whole alone
     seen          beside `views`: for each image, by its SHA-256, its views: [x, y, side, mirrored]; [mirrored] of all
-    arithmetic    batch, threads and processor of the run that wrote the manifest
+    arithmetic    batch, threads and processor of the run that wrote the manifest; where that only gathered what others
+                  had made, such as shards, of the newest of these
     versions      of this package and of what computes
 
 Its file name is the digest of settings, draws and items alone: who did the work does not matter.
@@ -17,7 +18,7 @@ Its file name is the digest of settings, draws and items alone: who did the work
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,16 +57,26 @@ class Manifest:
         return digest(self._asked())
 
     @property
+    def kind(self) -> Hashable:
+        """What runs have in common that go together, such as shards."""
+        return self.settings.counted, self.draws, self.views
+
+    @property
     def file(self) -> str:
         """Where it lies in its cache, or would lie."""
         return f"{FOLDER}/{self.name}.json"
 
+    def is_in(self, cache: Path | str | Place) -> bool:
+        """Whether it is there already, written by whomever."""
+        try:
+            return place_of(cache).size(self.file) > 0
+        except FileNotFoundError:
+            return False
+
     def write(self, cache: Path | str | Place) -> str:
         """Write it into `cache`, unless it is there; returns where that is."""
         place = place_of(cache)
-        try:
-            place.size(self.file)
-        except FileNotFoundError:
+        if not self.is_in(place):
             text = json.dumps({"format": FORMAT, **self._asked(), **self.about}, indent=1, sort_keys=True)
             place.write(self.file, (text + "\n").encode())
         return place.shown(self.file)
@@ -140,7 +151,7 @@ def joined(manifest: Manifest, others: Iterable[Manifest]) -> Manifest:
     items: dict[str, set[str]] = {}
     seen: dict[str, set[View]] = {}
     for other in others:
-        if (other.settings, other.draws, other.views) == (manifest.settings, manifest.draws, manifest.views):
+        if other.kind == manifest.kind:
             for image, phrases in other.items.items():
                 items.setdefault(image, set()).update(phrases)
             for image, views in other.seen.items():

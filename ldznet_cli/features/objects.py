@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ldznet_cli.errors import CacheError
+from ldznet_cli.errors import NotFinite
 from ldznet_cli.features import key as keys
 from ldznet_cli.features.key import Key
 
@@ -64,13 +64,13 @@ class CachedObject:
 def to_bytes(key: Key, made: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
     """The file of an object. The same arguments give the same bytes.
 
-    Raises CacheError when a value is not finite: the storage dtype may be too narrow for it.
+    Raises NotFinite when a value is not finite: the storage dtype may be too narrow for it.
     """
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(torch.stack(value.aminmax())).all()):
             what = f"the {key['kind']} of image {str(key.get('image', '-'))[:12]}, prompt {key.get('prompt', '-')!r}"
             advice = "a wider --storage-dtype (bfloat16, float32) or --dtype may hold it"
-            raise CacheError(f"{what}: tensor {name} is not finite in {str(value.dtype)[6:]}; {advice}")
+            raise NotFinite(f"{what}: tensor {name} is not finite in {str(value.dtype)[6:]}; {advice}")
     bare = save(dict(tensors))
     start = _LENGTH + int.from_bytes(bare[:_LENGTH], "little")
     table, data = json.loads(bare[_LENGTH:start]), memoryview(bare)[start:]

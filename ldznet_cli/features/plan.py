@@ -108,9 +108,9 @@ def plan_cache(
     """What caching these phrases of these images will take. Reads every image file once, decodes none.
 
     Images of the same content are one image; an image named more than once has the phrases of all its mentions. With
-    `shard` only its images, and the text states of their prompts. `views` says how those among the requests were
-    drawn that are views, for the manifest. Raises PromptError for an empty or too long phrase;
-    an unreadable image is a Failure of the plan.
+    `shard` only its images with their views, and the text states of their prompts. `views` says how those among the
+    requests were drawn that are views, for the manifest. Raises PromptError for an empty or too long phrase; an
+    unreadable image is a Failure of the plan.
     """
     phrases, refs, grids, seen, failures = _by_content(requests, ldm, settings, shard)
     ledger = Ledger(settings, ldm, store)
@@ -157,7 +157,9 @@ def _by_content(
     for image, more in asked.items():
         sha256, size = found[image.path]
         identity = image.view.identity(sha256)
-        if not shard.holds(identity):
+        if not shard.holds(
+            sha256
+        ):  # of the image, so that its views need not be drawn to know whose they are
             continue
         if isinstance(size, str):
             failures.append(Failure(image, size))

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 
 from ldznet_cli.errors import CacheError
 from ldznet_cli.features.census import Census, Run
+from ldznet_cli.features.manifest import manifest_files
 from ldznet_cli.features.store import file_of
 
 IDLE = 3600.0
 """Seconds. A run writes oftener than that, so that one which is under way is noticed."""
+
+_LOOK = 1.0
+"""Seconds after which we look again whether a run has ended."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,10 @@ def pruning(census: Census, selection: Selection, *, idle: float = IDLE, now: fl
     """What would be taken away: the selected runs and the objects that only they name; with nothing selected, the
     objects that no run names.
 
-    Raises CacheError where no run is left, unless `idle` is 0: everything would go. And when a run seems to be under way: its objects are in no manifest yet, and it may count on others
-    that would go. That is so while an object that no run names was written less than `idle` seconds ago. Also when a
-    manifest cannot be read, because what it names is not known.
+    Raises CacheError where there is no manifest at all, unless `idle` is 0: everything would go. And when a run seems
+    to be under way: its objects are in no manifest yet, and it may count on others that would go. That is so while an
+    object that no run names was written less than `idle` seconds ago. Also when a manifest cannot be read, because
+    what it names is not known.
     """
     now = time.time() if now is None else now
     if census.broken:
@@ -64,12 +69,29 @@ def pruning(census: Census, selection: Selection, *, idle: float = IDLE, now: fl
 
 
 def prune(census: Census, what: Pruning) -> Iterator[str]:
-    """Take it away; the name of each file that is gone. Manifests first: none ever names what is not there."""
-    place = census.store.place
+    """Take it away; the name of each file that is gone. Manifests first: none ever names what is not there.
+
+    Raises CacheError as soon as another run is seen to have ended since the census: it may count on what would go.
+    """
+    place, looked = census.store.place, -_LOOK
     place.sweep()
     for file in [*(run.entry.name for run in what.runs), *map(file_of, what.objects)]:
+        if time.monotonic() - looked > _LOOK:
+            _require_no_new_run(census)
+            looked = time.monotonic()
         place.delete(file)
         yield file
+
+
+def _require_no_new_run(census: Census) -> None:
+    new = {entry.name for entry in manifest_files(census.store.place)} - {
+        run.entry.name for run in census.runs
+    }
+    if new:
+        place = census.store.place.shown()
+        raise CacheError(
+            f"a run over {place} has ended meanwhile and may count on what would go: prune once more"
+        )
 
 
 def _require_idle(census: Census, idle: float, now: float) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
 
 from ldznet_cli.config import user_cache
-from ldznet_cli.errors import CacheError
+from ldznet_cli.errors import CacheError, LdznetError
 from ldznet_cli.features.checked_once import CheckedOnce
 from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import Key, digest
@@ -19,21 +20,35 @@ KEPT_FREE = 0.05
 
 
 class ReadThrough:
-    """Reads from a folder what is whole there, all else from `origin`, and keeps that in the folder."""
+    """Reads from a folder what is whole there, all else from `origin`, and keeps that in the folder.
 
-    def __init__(self, origin: Store, folder: Path) -> None:
-        self.origin, self.folder = origin, Folder(folder)
+    Where the folder takes no more (the user's quota is used up, it may not be written to), `tell` is told so, once, and
+    what is new is read from afar from then on.
+    """
+
+    def __init__(self, origin: Store, folder: Path, tell: Callable[[str], None] | None = None) -> None:
+        self.origin, self.folder, self.tell = origin, Folder(folder), tell
         self._copy = CheckedOnce(self.folder)
+        self._keeps = True
 
     def read(self, key: Key) -> dict[str, Tensor]:
-        """The tensors as they are stored; a damaged copy is fetched anew. Raises as the origin's `read`, DiskFull."""
+        """The tensors as they are stored; a damaged copy is fetched anew. Raises as the origin's `read`."""
         try:
             return self._copy.read(key)
         except (FileNotFoundError, CacheError):
             found, data = self.origin.fetch(key)
-        if self.folder.free_share() > KEPT_FREE:
-            self.folder.write(file_of(digest(key)), bytes(data))
+        if self._keeps and self.folder.free_share() > KEPT_FREE:
+            self._keep(file_of(digest(key)), bytes(data))
         return found.tensors
+
+    def _keep(self, file: str, data: bytes) -> None:
+        try:
+            self.folder.write(file, data)
+        except LdznetError as error:
+            self._keeps = False
+            if self.tell is not None:
+                origin = self.origin.place.shown()
+                self.tell(f"the local copy of {origin} grows no more, what is new is read from afar: {error}")
 
 
 def copy_of(url: str) -> Path:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 from ldznet_cli.errors import CacheError, CacheUnreachable, UsageError
@@ -136,11 +137,12 @@ def _file_system(url: str) -> Any:
     import fsspec
 
     protocol = url.partition("://")[0]
+    options = {"skip_instance_cache": True, "use_listings_cache": False, **_OPTIONS.get(protocol, {})}
     try:
-        return fsspec.filesystem(
-            protocol, skip_instance_cache=True, use_listings_cache=False, **_OPTIONS.get(protocol, {})
-        )
-    except (ImportError, ValueError) as error:
+        driver = fsspec.get_filesystem_class(protocol)
+        signature(driver.__init__).bind(None, **options)  # some want to know more, such as ftp's its host
+        return fsspec.filesystem(protocol, **options)
+    except (ImportError, ValueError, TypeError) as error:
         extra = "pip install 'ldznet-cli[s3]'" if protocol in ("s3", "s3a") else str(error)
         raise UsageError(f"{url}: {protocol}:// cannot be read here: {extra}") from error
 

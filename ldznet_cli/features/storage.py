@@ -22,10 +22,13 @@ _INT8_MAX = 127.0
 
 
 def stored(tensors: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
-    """`tensors` as they are written: in the storage dtype, contiguous, on the CPU."""
+    """`tensors` as they are written: in the storage dtype, contiguous, on the CPU.
+
+    They leave their device first: where its memory is full, nothing could be converted there.
+    """
     if storage == "int8":
         return {name: part for whole in tensors for name, part in _quantised(whole, tensors[whole]).items()}
-    return {name: value.to(DTYPES[storage]).cpu().contiguous() for name, value in tensors.items()}
+    return {name: value.cpu().to(DTYPES[storage]).contiguous() for name, value in tensors.items()}
 
 
 def restored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -47,7 +50,7 @@ def bytes_of(shape: tuple[int, ...], storage: Storage) -> int:
 
 def _quantised(name: str, value: Tensor) -> dict[str, Tensor]:
     """Symmetric: the largest magnitude of each channel becomes 127."""
-    value = value.float().cpu()
+    value = value.cpu().float()
     peak = value.abs().amax(dim=tuple(range(1, value.ndim)), keepdim=True)
     scale = torch.where(peak == 0, torch.ones_like(peak), peak / _INT8_MAX)  # NaN stays NaN, to be refused
     return {name: (value / scale).round().to(torch.int8).contiguous(), name + SCALE: scale.contiguous()}

@@ -78,10 +78,10 @@ def check(census: Census, name: str) -> Checked:
 def is_damaged(store: Store, name: str) -> bool:
     """Whether an object is there and is damaged, looked at anew. Raises CacheUnreachable where nobody can say."""
     try:
-        _require_good(store, name, lambda name: None)
-    except (CacheUnreachable, FileNotFoundError) as error:
-        if isinstance(error, CacheUnreachable):
-            raise
+        _require_good(store, name, lambda _: None)
+    except CacheUnreachable:
+        raise
+    except FileNotFoundError:
         return False
     except (CacheError, ValueError):
         return True

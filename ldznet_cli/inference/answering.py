@@ -63,7 +63,8 @@ def answered(
     present = None if finish.min_score is None else decision.score >= finish.min_score
     if present is False:
         decision = absent(decision)
-    mask = finish.shaping.mask(decision.mask)
+    # What is not there has no mask to shape: inverted it would be the whole image.
+    mask = decision.mask if present is False else finish.shaping.mask(decision.mask)
     rings = outlines(mask) if outlined else []
     return Answered(
         Answer(image, label, decision.prob, mask, finish.shaping.alpha(mask)),

@@ -27,7 +27,7 @@ from ldznet_cli.inference.nets import NetPredictor, fits
 from ldznet_cli.inference.predictor import Predictor
 from ldznet_cli.ldm import FrozenLDM, digests_of
 from ldznet_cli.nets import read_info
-from ldznet_cli.samples.images import read_image, sha256_of
+from ldznet_cli.samples.images import read_image, sha256_of, to_rgb
 from ldznet_cli.samples.masks import area, box
 from ldznet_cli.samples.templates import INFERENCE_TEMPLATE
 
@@ -75,10 +75,11 @@ class Segmenter:
     def segment(self, image: str | Path | Image.Image, prompts: Sequence[str]) -> list[Mask]:
         """A mask for each prompt, in order. The same image and prompt give the same mask.
 
-        Raises ImageError for a file that cannot be read, PromptError.
+        An open image is brought to RGB as a file is: upright, what is transparent over white. Raises ImageError for a
+        file that cannot be read, or pixels without an agreed range (modes I and F), PromptError.
         """
         self.predictor.check(prompts)
-        picture = image.convert("RGB") if isinstance(image, Image.Image) else read_image(image)
+        picture = to_rgb(image) if isinstance(image, Image.Image) else read_image(image)
         name = _pixels_name(picture) if isinstance(image, Image.Image) else sha256_of(image)
         maps = self.predictor.predict(picture, name, prompts)
         found = [decide(one.prob, *picture.size, self.predictor.threshold) for one in maps]

@@ -13,22 +13,29 @@ from ldznet_cli.inference.prompts import Task
 from ldznet_cli.samples.listing import Frame, ImageRef
 from ldznet_cli.samples.video import Scan, is_video, scan
 
+_ROUNDED = Fraction(1, 1000)
+"""Seconds by which a frame's time may be too early: Matroska, WebM and FLV count in thousandths, and some cut off."""
+
+_SAME = Fraction(999, 1000)
+"""29.97 is said for 30000 / 1001, and 30 for either."""
+
 
 @dataclass(frozen=True)
 class Thinning:
-    """Which frames are taken: each `every`-th, or of a video `rate` a second (the first frame of each 1 / rate)."""
+    """Which frames are taken: each `every`-th, or of a video `rate` a second (the first frame of each 1 / rate); all,
+    where it has no more than that."""
 
     every: int = 1
     rate: Fraction | None = None
 
-    def taken(self, frames: Sequence[Frame]) -> Iterator[Frame]:
+    def taken(self, film: Scan) -> Iterator[Frame]:
         """Those of a video's frames that are taken, in order."""
-        if self.rate is None:
-            yield from frames[:: self.every]
+        if self.rate is None or self.rate >= film.rate * _SAME:
+            yield from film.frames[:: self.every]
             return
         last = -1
-        for frame in frames:
-            slot = int(Fraction(frame.time).limit_denominator(1_000_000) * self.rate)
+        for frame in film.frames:
+            slot = int((Fraction(frame.time) + _ROUNDED) * self.rate)
             if slot > last:
                 yield frame
             last = slot
@@ -83,7 +90,7 @@ def _looked(image: ImageRef, look: Callable[[Path], Scan], scans: dict[Path, Sca
 
 
 def _frames(task: Task, found: Scan, thinning: Thinning) -> list[Task]:
-    frames = [*thinning.taken(found.frames)]
+    frames = [*thinning.taken(found)]
     if found.fault is not None:
         frames.append(Frame(len(found.frames), found.frames[-1].time))
     stem = PurePosixPath(task.image.name).with_suffix("")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from ldznet_cli.config import MASK_NAME
@@ -13,6 +15,7 @@ from ldznet_cli.errors import UsageError
 from ldznet_cli.inference.formats import Answer, ImageFormat, MaskFormat, MaskPng, ProbPng, RunFormat
 from ldznet_cli.inference.prompts import Prompt, Task, slug
 from ldznet_cli.samples.atomic import write_atomically
+from ldznet_cli.samples.images import shown
 
 RECORDS, FAILED, MANIFEST = "records.jsonl", "failed.jsonl", "run.json"
 
@@ -74,7 +77,8 @@ class OutputPlan:
         return Paths({made.name: self.out / made.folder / f"{stem}{made.suffix}" for made in self.images})
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Raises UsageError, before anything is done, when two results would have the same file, or leave OUT."""
+        """Raises UsageError, before anything is done, when two results would have the same file, leave OUT, or be
+        written over one of the images."""
         taken: dict[Path, str] = {self.out / name: f"OUT's own {name}" for name in self._own()}
         folders: dict[Path, str] = {}
         for task in tasks:
@@ -87,11 +91,22 @@ class OutputPlan:
             raise UsageError(
                 f"{taken[path].partition(': ')[0]} and {folders[path]} would both be {path}: rename one of them"
             )
+        self._spare_images(taken, tasks)
 
     def write(self, paths: Paths, answer: Answer) -> None:
         """Each file whole or not at all. Raises DiskFull, LdznetError."""
         for made in self.masks:
             write_atomically(paths.files[made.name], made.encode(answer))
+
+    def _spare_images(self, taken: Mapping[Path, str], tasks: Sequence[Task]) -> None:
+        real = cache(os.path.realpath)  # folders are far fewer than images
+        for path in (task.image.path for task in tasks):
+            there, home = Path(real(path.parent), path.name), real(self.out)
+            if there.is_relative_to(home) and (owner := taken.get(self.out / there.relative_to(home))):
+                raise UsageError(
+                    f"{shown(path)} is one of the images, and results of {owner.partition(': ')[0]} would be written "
+                    "over it: give another --out, or remove it if an earlier run has left it there"
+                )
 
     def _own(self) -> Iterator[str]:
         yield from (RECORDS, FAILED, MANIFEST)

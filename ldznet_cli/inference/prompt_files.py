@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,7 +82,7 @@ def _prompt(row: Mapping[str, Any], negatives: Sequence[str]) -> Prompt:
         or not all(isinstance(word, str) for word in own)
     ):
         raise UsageError("label and negative are texts (negative may be a list of them)")
-    return Prompt.of(f"{text}={label}" if label else text, [*negatives, *own])
+    return Prompt.of(text, [*negatives, *own], label=label or None)
 
 
 def _filled(row: Mapping[str, Any], field: str) -> str:
@@ -92,7 +93,8 @@ def _filled(row: Mapping[str, Any], field: str) -> str:
 
 
 def _lines(text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not `splitlines`: U+2028 and its like end a line of text, but may stand in JSON's strings.
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -104,7 +106,7 @@ def _lines(text: str) -> Iterator[Row]:
 
 
 def _table(text: str, delimiter: str) -> Iterator[Row]:
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in reader:
             yield reader.line_num, row

@@ -30,21 +30,22 @@ class Prompt:
     negatives: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, text: str, negatives: Sequence[str] = ()) -> Prompt:
+    def of(cls, text: str, negatives: Sequence[str] = (), label: str | None = None) -> Prompt:
         """ "lamp" is its own label; "lamp=light" is looked for as a lamp and called "light"; "lamp|light fixture" is
-        looked for as both and called by the first.
+        looked for as both and called by the first. With a `label` all of the text is what is looked for.
 
         Raises PromptError for a phrase of only spaces, UsageError for an empty label.
         """
-        asked, equals, label = text.rpartition("=")
-        if equals and not label.strip():
+        asked, equals, end = ("", "", text) if label is not None else text.rpartition("=")
+        if equals and not end.strip():
             raise UsageError(
                 f"the prompt {text!r} ends in '=': the label comes after it, as in \"lamp=light\""
             )
+        called = end if equals else label
         phrases = tuple(dict.fromkeys(map(clean_phrase, (asked if equals else text).split("|"))))
         return cls(
             phrase="|".join(phrases),
-            label=clean_phrase(label) if equals else phrases[0],
+            label=phrases[0] if called is None else clean_phrase(called),
             synonyms=phrases if len(phrases) > 1 else (),
             negatives=tuple(dict.fromkeys(map(clean_phrase, negatives))),
         )

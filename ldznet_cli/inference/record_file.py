@@ -18,13 +18,20 @@ Key = tuple[str, str]
 
 
 class RecordFile:
-    """The records in a file; of several with one key, the last. What is kept of each takes some 150 bytes."""
+    """The records in a file; of several with one key, the last. What is kept of each takes some 150 bytes.
+
+    Records of other settings than those that it was opened for are kept, too, until one with their key is appended.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._places: dict[int, int] = {}
         """From the hash of a key to the first byte of its line; the line itself tells whose it is."""
         self._failed: set[int] = set()
+        self._others: dict[int, dict[int, int]] = {}
+        """Of other settings, by the hash of the image's name: the same."""
+        self._unended: int | None = None
+        self._seen = _stamp(path)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -32,87 +39,130 @@ class RecordFile:
     def __contains__(self, key: Key) -> bool:
         return hash(key) in self._places
 
+    @property
+    def left_out(self) -> int:
+        """How many records are those of other settings."""
+        return sum(map(len, self._others.values()))
+
     def failed(self, key: Key) -> bool:
         """Whether this record tells of an error."""
         return hash(key) in self._failed
 
-    def open(self, settings: str) -> int:
-        """Take up what is there with this digest of settings, and let the rest go: how many records that was.
+    def open(self, settings: str) -> None:
+        """Take up what is there, the records with this digest of settings apart from the rest. Writes nothing.
 
-        Raises LdznetError for a file that cannot be read or written.
+        Raises LdznetError for a file that cannot be read.
         """
-        if not self.path.exists():
-            return 0
-        left_out = 0
-        with open_atomically(self.path) as file:
-            for line, record in _lines(self.path):
-                if record.settings == settings:
-                    self._write(file, line, hash(key_of(record)), failed=record.error is not None)
+        self._places, self._failed, self._others = {}, set(), {}
+        self._unended, self._seen = None, _stamp(self.path)
+        for place, line in _lines(self.path):
+            self._unended = None if line.endswith(b"\n") else place
+            if (record := _parsed(line)) is not None:
+                self._take(record, place, own=record.settings == settings)
+
+    def changed(self) -> bool:
+        """Whether somebody has written the file since it was opened."""
+        return _stamp(self.path) != self._seen
+
+    def mend(self) -> None:
+        """Cut off the last line where the run that wrote it was killed in it. Raises DiskFull, LdznetError."""
+        if self._unended is None:
+            return
+        try:
+            with self.path.open("rb+") as file:
+                file.seek(self._unended)
+                if _parsed(file.readline()) is None:
+                    file.truncate(self._unended)
                 else:
-                    left_out += 1
-        return left_out
+                    file.write(b"\n")
+        except OSError as error:
+            raise not_written(self.path, error) from error
+        self._unended = None
 
     def get(self, key: Key) -> Record | None:
         """The record of this key, read from the file."""
         return next(self.each([key]), None)
 
+    def latest(self, key: Key) -> Record | None:
+        """The record of this key, whatever settings it is of."""
+        place = self._others.get(hash(key[0]), {}).get(hash(key), self._places.get(hash(key)))
+        return None if place is None else next(self._at([(key, place)]), None)
+
     def each(self, keys: Iterable[Key]) -> Iterator[Record]:
         """The records of these keys, in this order, as far as they are there."""
+        return self._at((key, place) for key in keys if (place := self._places.get(hash(key))) is not None)
+
+    def failures(self) -> Iterator[Record]:
+        """The records with `error`."""
         with suppress(FileNotFoundError), self.path.open("rb") as file:
-            for key in keys:
-                place = self._places.get(hash(key))
-                if place is not None:
-                    file.seek(place)
-                    record = parse(file.readline().decode())
-                    if key_of(record) == key:
-                        yield record
+            for key in self._failed:
+                file.seek(self._places[key])
+                yield parse(file.readline().decode())
 
     def append(self, record: Record) -> None:
         """Add one line; a line that does not fit on the disk is taken back. Raises DiskFull, LdznetError."""
-        key = hash(key_of(record))
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab", buffering=0) as file:
                 place = _append(file, (to_json(record) + "\n").encode())
         except OSError as error:
             raise not_written(self.path, error) from error
-        self._place(key, place, failed=record.error is not None)
+        self._take(record, place, own=True)
 
     def forget(self, key: Key) -> None:
         """Let a record go: its line stays until the file is next written."""
         self._places.pop(hash(key), None)
         self._failed.discard(hash(key))
 
+    def forget_others(self, image: str) -> None:
+        """Let the image's records of other settings go."""
+        self._others.pop(hash(image), None)
+
     def sort(self, planned: Iterable[Key], failures: Path) -> None:
         """Put the records of these keys first, in this order, and all others after them; `failures` gets those with
         `error`, or goes where there are none."""
-        places, failed = self._places, self._failed
         if self.path.exists():
-            self._places, self._failed = {}, set()
-            with self.path.open("rb") as old, open_atomically(self.path) as new:
-                for key in chain((hash(key) for key in planned), places):
-                    if (place := places.get(key)) is not None and key not in self._places:
-                        old.seek(place)
-                        self._write(new, old.readline(), key, failed=key in failed)
+            self._rewrite(hash(key) for key in planned)
         self._tell_failures(failures)
+
+    def _rewrite(self, planned: Iterable[int]) -> None:
+        places, others = self._places, self._others
+        self._places, self._others = {}, {}
+        # The old file is closed before the new one takes its place: Windows replaces nothing that is open.
+        with open_atomically(self.path) as new, self.path.open("rb") as old:
+            for key in chain(planned, places):
+                if (place := places.get(key)) is not None and key not in self._places:
+                    self._places[key] = _copied(old, place, new)
+            for image, kept in others.items():
+                self._others[image] = {key: _copied(old, place, new) for key, place in kept.items()}
 
     def _tell_failures(self, failures: Path) -> None:
         if not self._failed:
             failures.unlink(missing_ok=True)
             return
-        with self.path.open("rb") as records, open_atomically(failures) as file:
+        with open_atomically(failures) as file, self.path.open("rb") as records:
             for key, place in self._places.items():
                 if key in self._failed:
-                    records.seek(place)
-                    file.write(records.readline())
+                    _copied(records, place, file)
 
-    def _write(self, file: BinaryIO, line: bytes, key: int, *, failed: bool) -> None:
-        self._place(key, file.tell(), failed=failed)
-        file.write(line)
-
-    def _place(self, key: int, place: int, *, failed: bool) -> None:
+    def _take(self, record: Record, place: int, *, own: bool) -> None:
+        image, key = hash(record.image.name), hash(key_of(record))
+        if not own:
+            self.forget(key_of(record))
+            self._others.setdefault(image, {})[key] = place
+            return
         self._places[key] = place
-        (self._failed.add if failed else self._failed.discard)(key)
+        (self._failed.discard if record.error is None else self._failed.add)(key)
+        if image in self._others:
+            self._others[image].pop(key, None)
+
+    def _at(self, places: Iterable[tuple[Key, int]]) -> Iterator[Record]:
+        with suppress(FileNotFoundError), self.path.open("rb") as file:
+            for key, place in places:
+                file.seek(place)
+                record = parse(file.readline().decode())
+                if key_of(record) == key:
+                    yield record
 
 
 def key_of(record: Record) -> Key:
@@ -123,20 +173,45 @@ def key_of(record: Record) -> Key:
 def read_records(path: Path) -> Iterator[Record]:
     """The records of a file, none where it is not there. A line that is none (the last one of a run that was killed) is
     left out: what it told of is made anew. Raises LdznetError."""
-    return (record for _, record in _lines(path))
+    return (record for _, line in _lines(path) if (record := _parsed(line)) is not None)
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, Record]]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each line with the place of its first byte."""
+    place = 0
     try:
         with path.open("rb") as file:
             for line in file:
-                with suppress(AnnotationError, UnicodeDecodeError):
-                    record = parse(line.decode())
-                    yield line.rstrip(b"\n") + b"\n", record
+                yield place, line
+                place += len(line)
     except FileNotFoundError:
         return
     except OSError as error:
         raise LdznetError(f"{path}: cannot be read ({error.strerror}): name another --out") from error
+
+
+def _parsed(line: bytes) -> Record | None:
+    try:
+        return parse(line.decode())
+    except (AnnotationError, UnicodeDecodeError):
+        return None
+
+
+def _copied(source: BinaryIO, place: int, file: BinaryIO) -> int:
+    """Where the line that begins at `place` begins in the file that it is copied to."""
+    source.seek(place)
+    there = file.tell()
+    file.write(source.readline())
+    return there
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What differs when a file has been written."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _append(file: Any, line: bytes) -> int:

@@ -8,12 +8,13 @@ from contextlib import closing
 from typing import Any
 
 from ldznet_cli.engines import Engine, LocalEngine
+from ldznet_cli.errors import NothingToDo
 from ldznet_cli.inference.answering import Finish, answered
 from ldznet_cli.inference.asking import phrases_of
 from ldznet_cli.inference.clips import reach_of
 from ldznet_cli.inference.conclusion import FORMAT, conclude
 from ldznet_cli.inference.formats import Part, Scene
-from ldznet_cli.inference.ledger import Ledger
+from ldznet_cli.inference.ledger import Ledger, keys_of
 from ldznet_cli.inference.loading import Loaded, Loading
 from ldznet_cli.inference.outputs import OutputPlan
 from ldznet_cli.inference.predictor import Predictor, ProbMap
@@ -58,15 +59,16 @@ def open_ledger(
     smooth: int = 1,
     overwrite: bool = False,
     retry_failed: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Ledger:
     """The ledger of `plan`'s OUT for this predictor; `threshold` None is the predictor's own.
 
     `finish` says all that is done to a mask, the threshold included. With `overwrite` everything is made anew, with
-    `retry_failed` only what the last run could not do.
+    `retry_failed` only what the last run could not do. `tell` is the ledger's.
     """
     made = finish or Finish(predictor.threshold if threshold is None else threshold)
     settings = settings_of(predictor, plan, made, tasks, smooth)
-    return Ledger(plan, settings, made, overwrite=overwrite, retry_failed=retry_failed)
+    return Ledger(plan, settings, made, overwrite=overwrite, retry_failed=retry_failed, tell=tell)
 
 
 def segment(
@@ -88,37 +90,44 @@ def segment(
     `engine` says where predictors work, in this process by default; `job` is how its workers come by theirs, which
     must be as `predictor`, when they cannot have this one. Images are read and files are written here.
 
-    Raises UsageError and PromptError before the first image: two results with one file, a phrase that cannot be put;
-    later DiskFull, ModelError, and what the engine raises. What was written before stays, and is whole.
+    Raises UsageError and PromptError before the first image, and before anything is written: two results with one
+    file, a phrase that cannot be put, another run in OUT, or the results of other images of the same names;
+    NothingToDo where none of the ledger's `only` is among the tasks; later DiskFull, ModelError, and what the engine
+    raises. What was written before stays, and is whole.
     """
     reach = reach_of(smooth)
     ledger.plan.check(tasks)
     predictor.check(phrases_of(prompt for task in tasks for prompt in task.prompts))
 
     def planned() -> Iterator[Key]:
-        return ((task.image.name, prompt.label) for task in tasks for prompt in task.prompts)
+        return (key for task in tasks for key in keys_of(task))
 
     loading = Loading(tasks, ledger, reach)
     left = loading.chosen
-    with (
-        ThreadPoolExecutor(WRITERS, "write") as writers,
-        closing(loading.images()) as images,
-        closing(
-            asked(job or Asking(lambda: predictor), engine or LocalEngine(), images, reach > 0)
-        ) as answers,
-    ):
-        run = _Run(predictor, ledger, writers)
-        for one in smoothed(answers, reach):
-            if not one.loaded.chosen:
-                continue
-            yield from run.records(one)
-            left -= 1
-            if left and stop():
-                break
-    ledger.close(planned())
-    records = ledger.recorded(planned)
-    if not left and records.complete():
-        conclude(ledger, records, len(tasks))
+    if tasks and not left:
+        raise NothingToDo(
+            f"what failed in {ledger.plan.out} is not among these images: name its images, or leave --retry-failed out"
+        )
+    with ledger.running(tasks):
+        with (
+            ThreadPoolExecutor(WRITERS, "write") as writers,
+            closing(loading.images()) as images,
+            closing(
+                asked(job or Asking(lambda: predictor), engine or LocalEngine(), images, reach > 0)
+            ) as answers,
+        ):
+            run = _Run(predictor, ledger, writers)
+            for one in smoothed(answers, reach):
+                if not one.loaded.chosen:
+                    continue
+                yield from run.records(one)
+                left -= 1
+                if left and stop():
+                    break
+        ledger.close(planned())
+        records = ledger.recorded(planned)
+        if not left and records.complete():
+            conclude(ledger, records, len(tasks))
 
 
 class _Run:
@@ -142,7 +151,8 @@ class _Run:
             made = {prompt: self._failed(loaded, prompt) for prompt in missing}
         elif missing:
             found = self._write_all(loaded, [(prompt, maps[prompt]) for prompt in missing])
-            self._write_scene(loaded, [part for _, part in found])
+            if self.ledger.plan.images:
+                self._write_scene(loaded, [part for _, part in found])
             made = {prompt: record for prompt, (record, _) in zip(missing, found, strict=True)}
         else:
             made = {}

@@ -14,7 +14,7 @@ from typing import Any
 
 from ldznet_cli.config import user_cache
 from ldznet_cli.errors import ModelError, WeightsUnavailable
-from ldznet_cli.ldm.folder import LdmParts, find_parts, read_json, weight_files
+from ldznet_cli.ldm.folder import LdmParts, find_parts, has_weights, read_json, weight_files
 from ldznet_cli.ldm.noise import schedule_fields
 from ldznet_cli.ldm.record import sha256_of
 
@@ -71,12 +71,15 @@ def digests_of(folder: Path) -> LdmDigests:
     return digests_of_parts(find_parts(folder))
 
 
-def digests_of_parts(parts: LdmParts) -> LdmDigests:
-    """As `digests_of`, of parts already found. Moving or renaming folders changes nothing."""
+def digests_of_parts(parts: LdmParts, *, unet_needed: bool = True) -> LdmDigests:
+    """As `digests_of`, of parts already found. Moving or renaming folders changes nothing.
+
+    Unless `unet_needed`, a UNet whose weights were not fetched has none.
+    """
     text = unet = schedule = None
     if parts.text_encoder and parts.tokenizer:
         text = _sha256([_tokenizer(parts.tokenizer), _part(parts.text_encoder, "text_encoder")])
-    if parts.unet:
+    if parts.unet and (unet_needed or has_weights(parts.unet, "unet")):
         unet = _part(parts.unet, "unet")
     if parts.scheduler:
         schedule = _sha256(schedule_fields(read_json(parts.scheduler / "scheduler_config.json")))

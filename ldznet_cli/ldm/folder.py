@@ -112,6 +112,14 @@ def weight_files(folder: Path, part: str) -> tuple[Path, ...]:
     raise WeightsUnavailable(f"{folder} holds no {stem}.safetensors{hint}")
 
 
+def has_weights(folder: Path, part: str) -> bool:
+    """Whether all the weights of a part are there."""
+    try:
+        return bool(weight_files(folder, part))
+    except WeightsUnavailable:
+        return False
+
+
 def _shards(index: Path) -> tuple[Path, ...]:
     names = sorted(set(read_json(index).get("weight_map", {}).values()))
     for name in names:

@@ -16,6 +16,7 @@ from ldznet_cli.ldm.digests import LdmDigests, digests_of_parts
 from ldznet_cli.ldm.first_stage import FirstStage
 from ldznet_cli.ldm.folder import LdmParts, find_parts, read_json, resolve, weight_files
 from ldznet_cli.ldm.noise import Schedule
+from ldznet_cli.ldm.precision import whole_float32
 from ldznet_cli.ldm.text import TextEncoder
 from ldznet_cli.ldm.unet import FrozenUNet, check_unet_config
 from ldznet_cli.ldm.weights import Weights
@@ -64,15 +65,18 @@ class FrozenLDM:
         dtype: torch.dtype = torch.float32,
         vae: str | Path | None = None,
         offline: bool = False,
+        fetch_unet: bool = False,
     ) -> FrozenLDM:
         """From a diffusers folder (or a lone first stage's), or a hub id at `revision`.
 
         `blocks`: the paper's, or indices: the UNet is cut after the last of them; None keeps it whole, so that
-        `predict_noise` works; () leaves the UNet alone, for z and text. `vae`: path or hub id of another first
+        `predict_noise` works; () leaves the UNet alone, for z and text. Its weights are then not fetched either, but
+        with `fetch_unet`: for `unet_state_dict`, and for a digest of it. `vae`: path or hub id of another first
         stage. Raises WeightsUnavailable, ModelError, UsageError, DiskFull.
         """
         place = _checked_device(device)
-        wanted = ("vae", "text_encoder", "") if _leaves_unet(blocks) else ("unet", "vae", "text_encoder", "")
+        leaves = _leaves_unet(blocks) and not fetch_unet
+        wanted = ("vae", "text_encoder", "") if leaves else ("unet", "vae", "text_encoder", "")
         folder = resolve(path_or_hub_id, revision=revision, offline=offline, parts=wanted)
         other = None if vae is None else resolve(vae, offline=offline, parts=("vae", ""))
         parts = find_parts(folder, other)
@@ -85,6 +89,7 @@ class FrozenLDM:
         return cls(name, folder, parts, first_stage=first_stage, text_encoder=text, unet=unet)
 
     @torch.no_grad()
+    @whole_float32()
     def encode_image(self, pixels: Pixels, posterior_noise: Latent | None = None) -> Latent:
         """z (B, 4, H/8, W/8), scaled, of images in [-1, 1] whose sides are multiples of 8; in `dtype`, on `device`.
 
@@ -100,6 +105,7 @@ class FrozenLDM:
         return self.text_encoder.encode(prompts)
 
     @torch.no_grad()
+    @whole_float32()
     def features(self, z: Latent, text: Text, timestep: int | Tensor, noise: Latent) -> dict[int, FeatureMap]:
         """Block index → its output (B, C, h, w) on z noised to `timestep`, which is one or a (B,) tensor.
 
@@ -110,6 +116,7 @@ class FrozenLDM:
         return unet.features(z_t, text.to(self.device, self.dtype), self._timesteps(timestep, z_t))
 
     @torch.no_grad()
+    @whole_float32()
     def predict_noise(self, z_t: Latent, text: Text, timestep: int | Tensor) -> Latent:
         """eps (B, 4, h, w) for a noisy z_t. Raises ModelError unless loaded with blocks=None."""
         z_t = z_t.to(self.device, self.dtype)
@@ -119,8 +126,8 @@ class FrozenLDM:
 
     @cached_property
     def digests(self) -> LdmDigests:
-        """The hashes of the parts on disk, of the UNet too when it was not loaded."""
-        return digests_of_parts(self.parts)
+        """The hashes of the parts on disk; of a UNet that was not loaded too, if its weights are there."""
+        return digests_of_parts(self.parts, unet_needed=self.unet is not None)
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -175,15 +182,15 @@ class FrozenLDM:
 def _load_unet(
     folder: Path, parts: LdmParts, blocks: Blocks, device: torch.device, dtype: torch.dtype
 ) -> FrozenUNet | None:
-    if _leaves_unet(blocks):
-        return None
     if parts.unet is None:
-        if blocks == PAPER_BLOCKS:
+        if _leaves_unet(blocks) or blocks == PAPER_BLOCKS:
             return None
         raise ModelError(f"{folder} has no UNet, so no blocks: leave them as they are")
     config = read_json(parts.unet / "config.json")
     text = read_json(parts.text_encoder / "config.json") if parts.text_encoder else {}
     check_unet_config(parts.unet, config, text.get("hidden_size"))
+    if _leaves_unet(blocks):
+        return None
     return FrozenUNet.load(parts.unet, config, blocks, device, dtype)
 
 

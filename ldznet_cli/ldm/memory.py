@@ -7,7 +7,13 @@ import sys
 
 import torch
 
-_WORDS = ("can't allocate memory", "Cannot allocate memory", "out of memory")
+_WORDS = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 _ONEDNN = "could not create a primitive"
 """All that oneDNN says when it has no memory for its kernels."""
 

@@ -14,9 +14,12 @@ from ldznet_cli.ldm.tensor_file import writing
 
 
 def refuse_filled(out: Path) -> None:
-    """Raises UsageError when something is at `out` already: gigabytes are not written over without being asked."""
+    """Raises UsageError when something is at `out` already: gigabytes are not written over without being asked. The
+    folder that we work in cannot be replaced, were it empty."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UsageError(f"--out: {out} is there already; name a new folder, or remove it")
+    if out.is_dir() and out.samefile(Path.cwd()):
+        raise UsageError(f"--out: {out} is the working folder itself; name a new folder in it")
 
 
 @contextmanager
@@ -26,6 +29,7 @@ def staged(out: Path) -> Iterator[Path]:
     Raises UsageError as `refuse_filled`, DiskFull, ModelError.
     """
     refuse_filled(out)
+    out = out.absolute()
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
         with writing(out):

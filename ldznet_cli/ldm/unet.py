@@ -77,6 +77,10 @@ def _keep(taken: dict[int, Tensor], index: int) -> Callable[[Any, Any, Any], Non
     return hook
 
 
+_OTHER_INPUTS = ("class_embed_type", "num_class_embeds", "encoder_hid_dim_type", "encoder_hid_dim")
+"""Fields of UNet2DConditionModel's configuration by which it needs inputs that we have not."""
+
+
 def check_unet_config(folder: Path, config: dict[str, Any], text_width: int | None) -> None:
     """Raises ModelError when this is no UNet of a Stable Diffusion 1.x or 2.x, or not this text encoder's."""
     kind, inputs = config.get("_class_name"), config.get("in_channels", 4)
@@ -85,6 +89,12 @@ def check_unet_config(folder: Path, config: dict[str, Any], text_width: int | No
         raise ModelError(f"{folder} is {found}: the UNet of a Stable Diffusion 1.x or 2.x is needed")
     if inputs != 4:
         raise ModelError(f"{folder} takes {inputs} channels, as inpainting models do: 4 are needed")
+    for field in _OTHER_INPUTS:
+        if (value := config.get(field)) is not None:
+            raise ModelError(
+                f"{folder} has {field} {value!r}: it takes more than z, text and timestep, as unCLIP models and "
+                "upscalers do; the UNet of a Stable Diffusion 1.x or 2.x is needed"
+            )
     width = config.get("cross_attention_dim")
     if text_width is not None and width != text_width:
         raise ModelError(f"{folder} takes text of width {width}, but the text encoder gives {text_width}")

@@ -10,7 +10,7 @@ from ldznet_cli.errors import ModelError
 from ldznet_cli.ldm.digests import digests_of
 from ldznet_cli.ldm.folder import find_parts, read_json, weight_files
 from ldznet_cli.ldm.lightning import read_state_dict
-from ldznet_cli.ldm.staging import refuse_filled
+from ldznet_cli.ldm.staging import refuse_filled, staged
 from ldznet_cli.ldm.weights import Weights
 from ldznet_cli.nets.authors_checkpoint import Ignored, Layout, import_official, same_frozen_unet
 from ldznet_cli.nets.builders import read_unet_config
@@ -88,7 +88,8 @@ def import_net(
         timesteps=TIMESTEPS,
         training={"imported": path.name, "weights": found.weights, "absent_phrases": False},
     )
-    save_net(out, net, info)
+    with staged(out) as part:
+        save_net(part, net, info)
     parameters = sum(tensor.numel() for tensor in found.tensors.values())
     return ImportedFolder(
         read_info(out), parameters, len(found.tensors), found.weights, found.ignored, frozen

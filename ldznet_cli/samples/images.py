@@ -26,6 +26,7 @@ __all__ = [
     "open_image",
     "read_image",
     "sha256_of",
+    "to_rgb",
     "to_tensor",
 ]
 
@@ -76,16 +77,23 @@ def read_image(path: str | Path) -> Image.Image:
     Raises ImageError, in one line with the path: missing, empty, truncated, not an image, over `MAX_PIXELS`.
     """
     file = Path(path)
-    image = open_image(file)
+    return to_rgb(open_image(file), shown(file))
+
+
+def to_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
+    """What `read_image` says, of an image that is open: upright, over white.
+
+    Raises ImageError, in which it is called `name`, for pixels without an agreed range, or that cannot be decoded.
+    """
     if (image.mode == "I" and image.format != "PNG") or image.mode in ("F", "LAB"):
         raise ImageError(
-            f"{shown(file)}: pixels of type {image.mode} have no agreed range: save it with 8 or 16 bits"
+            f"{name}: pixels of type {image.mode} have no agreed range: save it with 8 or 16 bits"
         )
     try:
         with without_warnings:
             return _upright(_rgb(image), image)
     except _BROKEN as error:
-        raise ImageError(f"{shown(file)}: cannot be converted to RGB ({_reason(error)})") from error
+        raise ImageError(f"{name}: cannot be converted to RGB ({_reason(error)})") from error
 
 
 def open_image(path: Path) -> Image.Image:

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -34,9 +35,12 @@ def _host() -> str:
 
 
 def _is_abandoned(name: str) -> bool:
-    """Whether a temporary file's writer was a process of this machine, and is no more."""
+    """Whether a temporary file's writer was a process of this machine, and is no more.
+
+    On Windows nobody is asked: `os.kill(…, 0)` is no question there but a Ctrl-C.
+    """
     parts = _PART.fullmatch(name)
-    if parts is None or parts["host"] != _host():
+    if parts is None or parts["host"] != _host() or sys.platform == "win32":
         return False
     try:
         os.kill(int(parts["pid"]), 0)

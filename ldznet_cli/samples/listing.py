@@ -61,14 +61,15 @@ def list_images(
     its fixed part. `exclude` holds patterns such as `*.gif` or `thumbs/*`, matched with the whole name and with
     each of its parts. With `videos` a glob finds these, too; folders are never searched for them.
 
-    Raises UsageError for a source that does not exist, NothingToDo when no image is left.
+    Raises UsageError for a source that does not exist and for a folder that cannot be read (one that is excluded
+    need not), NothingToDo when no image is left.
     """
     named = [os.fspath(source) for source in sources]
     root = _common_folder([source for source in named if Path(source).is_file()])
     found: dict[str, ImageRef] = {}
     left_out = 0
     for source in named:
-        for ref in _images_of(source, root, recursive, videos):
+        for ref in _images_of(source, root, recursive, videos, exclude):
             if _excluded(ref.name, exclude):
                 left_out += 1
             else:
@@ -87,12 +88,14 @@ def read_list(stream: BinaryIO, nul: bool = False) -> list[str]:
     return [path for path in paths if path]
 
 
-def _images_of(source: str, root: Path, recursive: bool, videos: bool) -> list[ImageRef]:
+def _images_of(
+    source: str, root: Path, recursive: bool, videos: bool, exclude: Sequence[str]
+) -> list[ImageRef]:
     path = Path(source)
     if "\0" in source:
         raise UsageError(f"{source!a} is not a path: lists separated by NUL are read with -0")
     if path.is_dir():
-        return sorted(_walk(path, recursive), key=lambda ref: ref.name)
+        return sorted(_walk(path, recursive, exclude), key=lambda ref: ref.name)
     if path.exists():
         return [ImageRef(path, Path(os.path.abspath(path)).relative_to(root).as_posix())]  # noqa: PTH100 (lexical)
     if glob.has_magic(source):
@@ -100,8 +103,16 @@ def _images_of(source: str, root: Path, recursive: bool, videos: bool) -> list[I
     raise UsageError(f"{ascii(source)[1:-1]} does not exist: name an image, a folder or a quoted glob")
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[ImageRef]:
-    for here, folders, files in os.walk(folder):
+def _walk(folder: Path, recursive: bool, exclude: Sequence[str]) -> Iterator[ImageRef]:
+    def refuse(error: OSError) -> None:
+        below = Path(error.filename).relative_to(folder).as_posix()
+        if not _excluded(below, exclude):
+            raise UsageError(
+                f"{ascii(error.filename)[1:-1]}: the folder cannot be read ({error.strerror}): make it readable, or "
+                "leave it out by --exclude"
+            ) from error
+
+    for here, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         for name in files:
             path = Path(here, name)

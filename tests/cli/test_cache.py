@@ -285,3 +285,69 @@ def test_a_server_that_is_not_there_is_one_line(
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert f"{bucket} cannot be reached: " in err
     assert "AWS_ENDPOINT_URL" in err
+
+
+def test_a_hiccup_of_the_network_costs_no_object(
+    data: Data, tiny_ldm: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """--repair ends with it: an object that could not be fetched may be whole."""
+    import secrets
+
+    from ldznet_cli.features.remote import Remote
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    url = f"memory://{secrets.token_hex(4)}/cache"
+    place = place_of(url)
+    for name, content in contents(data.cache).items():
+        place.write(name, content)
+    names, read = list(Store(url).names()), Remote._open
+    lost: list[str] = []
+
+    def flaky(self: Remote, paths: list[str] = lost) -> Any:
+        files = read(self)
+        fetch = type(files).cat_file
+
+        def cat_file(path: str, *rest: Any, **more: Any) -> Any:
+            if names[0] in path and not paths:
+                paths.append(path)
+                raise TimeoutError("the request timed out")
+            return fetch(files, path, *rest, **more)
+
+        files.cat_file = cat_file
+        return files
+
+    monkeypatch.setattr(Remote, "_open", flaky)
+    code, out, err = run("cache", "verify", url, "--repair", "--ldm", tiny_ldm, "--images", data.images)
+    assert (code, out) == (1, "")
+    assert "cannot be reached: the request timed out" in err.splitlines()[-1]
+    monkeypatch.setattr(Remote, "_open", read)
+    assert list(Store(url).names()) == names
+    assert run("cache", "verify", url)[0] == 0
+
+
+def test_a_name_that_is_no_utf_8(cache: Path, data: Data, tiny_ldm: Path, run: Run) -> None:
+    folder = Path("odd")
+    folder.mkdir()
+    good, bad = (folder / os.fsdecode(name) for name in (b"caf\xe9.png", b"bad\xff.png"))
+    try:
+        shutil.copy(next(data.images.iterdir()), good)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    bad.write_bytes(b"no image")
+    command = [
+        "cache-features",
+        folder,
+        "--prompt",
+        "lamp",
+        "--ldm",
+        tiny_ldm,
+        "--size",
+        "64",
+        "--cache",
+        "c",
+    ]
+    code, _, err = run(*command)
+    assert code == 3
+    assert "1 of 2 images could not be cached" in err.splitlines()[-1]
+    bad.write_bytes(good.read_bytes())
+    assert run(*command, "--retry-failed")[0] == 0

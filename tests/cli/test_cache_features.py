@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import torch
 from PIL import Image
 
 from ldznet_cli.cli import cache_report, main
-from ldznet_cli.features import CachedFeatures, FeatureItem, Store
+from ldznet_cli.features import CachedFeatures, FeatureItem, Shard, Store
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
-from ldznet_cli.samples.images import Geometry, ImageRef
+from ldznet_cli.samples.images import Geometry, ImageRef, sha256_of
+from ldznet_cli.samples.view import ViewPolicy
+from tests.small_hub import SmallHub, serving
 
 
 @pytest.fixture
@@ -228,7 +231,7 @@ def test_unreadable_images_fail_alone(place: Path, run: Any) -> None:
     code, out, err = run("images", "--prompt", "lamp", "--json")
     assert code == 3
     assert err.splitlines()[-1] == (
-        "ldznet: error: 3 of 6 images could not be read: see ldznet-cache/failed.jsonl; the others are done"
+        "ldznet: error: 3 of 6 images could not be cached: see ldznet-cache/failed.jsonl; the others are done"
     )
     assert {Path(failure["image"]).name for failure in json.loads(out)["failed"]} == {
         "truncated.png",
@@ -366,3 +369,60 @@ def test_ctrl_c_for_real(place: Path, run: Any, tiny_ldm: Path) -> None:
     code, _, err = run(*arguments)
     assert code == 0
     assert f"{len(kept)} already there" in err
+
+
+@pytest.fixture
+def hub(tiny_ldm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
+    """A hub with the tiny model, on a machine that has nothing of it yet."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    with serving(tiny_ldm, tmp_path / "hub", monkeypatch) as server:
+        yield server
+
+
+def test_z_only_by_hub_id_needs_no_weights_of_the_unet(
+    place: Path, hub: SmallHub, tiny_ldm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--size", "64", "--z-only", "--cache", "c", "--device", "cpu"]
+    assert main(["cache-features", "--gt", "gt.json", "images", "--ldm", "owner/model", *options]) == 0
+    assert "unet/diffusion_pytorch_model.safetensors" not in hub.fetched
+    # Where the whole model is, it is the same model, as far as z and text go.
+    cached = CachedFeatures.open("c", ldm_digests=FrozenLDM.load(tiny_ldm).digests, blocks=())
+    assert cached.settings.digests.unet is None
+    next(Path("c/objects").rglob("*.safetensors")).write_bytes(b"")
+    for ldm in ("owner/model", str(tiny_ldm)):
+        repair = ["--repair", "--ldm", ldm, "--images", "images", "--device", "cpu"]
+        assert main(["cache", "verify", "c", *repair]) == 0
+        next(Path("c/objects").rglob("*.safetensors")).write_bytes(b"")
+
+
+def test_training_from_a_cache_by_hub_id_fetches_the_unet_to_start_from(place: Path, hub: SmallHub) -> None:
+    ldm = ["--gt", "gt.json", "--images", "images", "--ldm", "owner/model", "--cache", "c", "--device", "cpu"]
+    assert main(["cache-features", *ldm, "--size", "64", "--z-only"]) == 0
+    small = ["--net", "znet", "--head-width", "2", "--batch", "1", "--steps", "1", "--preset", "miniature"]
+    assert main(["train", *ldm, *small, "--negatives", "0", "--init", "ldm", "--out", "run"]) == 0
+    assert "unet/diffusion_pytorch_model.safetensors" in hub.fetched
+
+
+def test_a_shard_draws_no_other_s_views(place: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all of them together are the whole."""
+    of, drawn = ViewPolicy.of, []
+
+    def drawing(self: ViewPolicy, sha256: str, *rest: Any) -> Any:
+        drawn.append(sha256)
+        return of(self, sha256, *rest)
+
+    monkeypatch.setattr(ViewPolicy, "of", drawing)
+    asked = ["--gt", "gt.json", "--images", "images", "--views", "2", "--crop", "0.7", "--flip"]
+    for number in (1, 2):
+        drawn.clear()
+        assert run(*asked, "--shard", f"{number}/2", "--cache", "parts")[0] == 0
+        assert {sha256 for sha256 in drawn if not Shard(number, 2).holds(sha256)} == set()
+        assert set(drawn) == {
+            name
+            for name in map(sha256_of, (place / "images" / "a.png", place / "images" / "b.png"))
+            if Shard(number, 2).holds(name)
+        }
+    assert run(*asked, "--cache", "whole")[0] == 0
+    parts, whole = (CachedFeatures.open(name).manifest for name in ("parts", "whole"))
+    assert (parts.items, parts.seen) == (whole.items, whole.seen)
+    assert sorted(Store("parts").names()) == sorted(Store("whole").names())

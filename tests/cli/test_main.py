@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
 from ldznet_cli import __version__, cli, errors
 from ldznet_cli.cli import main, settings
 
 GROUP = typer.main.get_command(cli.app)
+ADVICE = "ask for less at once (--batch), or try --device cpu"
 COMMANDS = dict(settings.leaves(GROUP))
 
 
@@ -97,6 +99,17 @@ def test_a_bad_value_says_where_it_came_from(
             "no space left on the device: out/a.png; make room and run the same command again",
         ),
         (PermissionError(errno.EACCES, "Permission denied", "out"), 1, "Permission denied: out"),
+        *(
+            (error, 1, f"out of memory ({reason}): end other programs, {ADVICE}")
+            for error, reason in (
+                (MemoryError(), "MemoryError"),
+                (
+                    torch.OutOfMemoryError("CUDA out of memory.\nTried 2 GiB"),
+                    "CUDA out of memory. Tried 2 GiB",
+                ),
+                (RuntimeError("DefaultCPUAllocator: can't allocate memory"),) * 2,
+            )
+        ),
     ],
 )
 def test_errors_are_one_line_and_an_exit_code(
@@ -107,10 +120,19 @@ def test_errors_are_one_line_and_an_exit_code(
     assert capsys.readouterr().err == f"ldznet: error: {line}\n"
 
 
-def test_a_fault_of_ours_is_not_hidden(failing: Any) -> None:
-    failing(ZeroDivisionError())
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize("error", [ZeroDivisionError(), RuntimeError("shapes do not fit")])
+def test_a_fault_of_ours_is_not_hidden(failing: Any, error: Exception) -> None:
+    failing(error)
+    with pytest.raises(type(error)):
         main(["init"])
+
+
+def test_out_of_memory_without_torch(failing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is not imported for that."""
+    monkeypatch.delitem(sys.modules, "torch")
+    failing(MemoryError())
+    assert main(["init"]) == 1
+    assert "torch" not in sys.modules
 
 
 def test_a_closed_pipe_ends_quietly(failing: Any, capsys: pytest.CaptureFixture[str]) -> None:

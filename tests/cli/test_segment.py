@@ -99,6 +99,32 @@ def test_results_are_no_input_of_the_next_run(folder: Path, capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("colours")
+def test_results_beside_the_images_are_known_from_anywhere(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that tell of the run as a whole, and those of other phrases and settings."""
+    run(capsys, "in", "--prompt", "red", "--out", "in", "--format", "mask,labelmap,cutout")
+    monkeypatch.chdir(folder / "in")
+    asked = ("--prompt", "blue", "--threshold", "0.4", "--out", ".")
+    for _ in range(2):
+        records, _ = run(capsys, ".", *asked)
+        assert [record["image"]["name"] for record in records] == ["deep/two.jpg", "one.png"]
+
+
+@pytest.mark.usefixtures("colours")
+def test_no_image_is_written_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "in" / "one").mkdir()
+    own = Path(shutil.copy("in/one.png", "in/one/red.png")).read_bytes()
+    (folder / "link").symlink_to("in")
+    for out in ("in", "link"):
+        _, err = run(capsys, "in", "--prompt", "red", "--out", out, code=2)
+        assert (
+            "in/one/red.png is one of the images, and results of in/one.png would be written over it" in err
+        )
+    assert (folder / "in/one/red.png").read_bytes() == own
+
+
+@pytest.mark.usefixtures("colours")
 def test_phrases_of_an_annotation_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = {"id": 1, "file_name": "one.png", "width": 80, "height": 60}
     ring = [[0, 0, 40, 0, 40, 60, 0, 60]]

@@ -105,8 +105,9 @@ def test_only_what_is_asked_for(chosen: tuple[str, ...], written: set[str], caps
     assert (record["mask"] is None) == ("mask" not in str(chosen) and chosen[:1] == ("--format",))
 
 
-def test_results_go_with_the_annotations_that_they_answer(capsys: Capture) -> None:
-    images = [{"id": 70, "file_name": "ring.png", "width": 96, "height": 80}]
+@pytest.mark.parametrize("name", ["ring.png", "./ring.png", "deep/../ring.png"])
+def test_results_go_with_the_annotations_that_they_answer(capsys: Capture, name: str) -> None:
+    images = [{"id": 70, "file_name": name, "width": 96, "height": 80}]
     categories = [{"id": 9, "name": "thing", "prompt": "red"}, {"id": 4, "name": "blue"}]
     square = [[16, 16, 72, 16, 72, 64, 16, 64]]
     common = {"image_id": 70, "segmentation": square, "iscrowd": 0, "area": 9, "bbox": [16, 16, 56, 48]}

@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from PIL import Image
 
 from ldznet_cli.cli import main
 from ldznet_cli.inference import ColourPredictor, ProbMap
+from ldznet_cli.inference.lock import locked
 
 PREDICTORS = importlib.import_module("ldznet_cli.cli.predictors")
+SEGMENT = importlib.import_module("ldznet_cli.cli.segment")
 Capture = pytest.CaptureFixture[str]
 ASKED = ("segment", "in", "--prompt", "red")
 
@@ -156,6 +159,95 @@ def test_out_of_memory_halves_the_batch_and_says_so(capsys: Capture, monkeypatch
     _, err = run(capsys, 0)
     assert "out of memory with --batch 4: going on with --batch 2" in err
     assert "out of memory with --batch 2: going on with --batch 1" in err
+
+
+def test_out_of_memory_with_the_noise_s_change(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for one phrase at a time as it is."""
+
+    class Large(ColourPredictor):
+        def predict(self, *_: Any) -> list[ProbMap]:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(PREDICTORS, "_noise_difference", lambda *_: Large())
+    _, err = run(capsys, 1, "--predictor", "noise-difference")
+    assert "out of memory with one phrase at a time (CUDA out of memory" in err
+
+
+def test_out_of_memory_when_weights_are_loaded(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(PREDICTORS, "_net", load)
+    _, err = run(capsys, 1)
+    assert "ldznet: error: out of memory (CUDA out of memory. Tried to allocate 2 GiB): end other" in err
+
+
+def test_what_failed_is_retried_of_a_run_that_was_killed(capsys: Capture) -> None:
+    run(capsys, 3)
+    Path("ldznet-out/failed.jsonl").unlink()
+    Path("ldznet-out/run.json").unlink()
+    repair(1)
+    records, _ = run(capsys, 3, "--retry-failed")
+    assert [r["image"]["name"] for r in records] == ["1.png", "3.png", "4.png"]
+
+
+def test_what_failed_is_not_among_the_images(capsys: Capture) -> None:
+    run(capsys, 3)
+    before = {path: path.read_bytes() for path in Path("ldznet-out").rglob("*.*")}
+    assert main(["segment", "in/0.png", "--prompt", "red", "--retry-failed"]) == 4
+    assert "what failed in ldznet-out is not among these images" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("ldznet-out").rglob("*.*")} == before
+
+
+def test_a_second_run_in_one_folder_is_refused(capsys: Capture) -> None:
+    with locked(Path("ldznet-out")):
+        records, err = run(capsys, 2)
+    assert records == []
+    assert "error: ldznet-out: another run writes there (process " in err
+    assert "another --out" in err
+    with locked(Path("ldznet-out")):
+        run(capsys, 0, "--dry-run")
+
+
+def test_a_mistyped_setting_takes_nothing_away(capsys: Capture) -> None:
+    for number in (1, 3, 4):
+        repair(number)
+    run(capsys, 0)
+    before = {path: path.read_bytes() for path in Path("ldznet-out").rglob("*.*")}
+    run(capsys, 2, "--threshold", "0.9", "--prompt", " ")
+    run(capsys, 2, "--threshold", "0.9", "--predictor", "category-mean")
+    assert {path: path.read_bytes() for path in Path("ldznet-out").rglob("*.*")} == before
+    assert main(["segment", "in/0.png", "--prompt", "red", "--threshold", "0.9"]) == 0
+    assert "what is asked for is made anew over them, the others stay" in capsys.readouterr().err
+    _, err = run(capsys, 0)
+    assert "6 masks of 6 images in ldznet-out, 5 of them there already" in err
+
+
+def test_images_of_the_same_names_are_not_mixed_up(capsys: Capture) -> None:
+    Path("other").mkdir()
+    Image.new("RGB", (8, 8), "blue").save("other/0.png")
+    run(capsys, 3)
+    mask = Path("ldznet-out/0/red.png").read_bytes()
+    assert main(["segment", "other", "--prompt", "red"]) == 2
+    err = capsys.readouterr().err
+    assert "the masks of other/0.png would replace those of in/0.png in ldznet-out" in err
+    assert Path("ldznet-out/0/red.png").read_bytes() == mask
+    assert main(["segment", "other", "--prompt", "red", "--overwrite"]) == 0
+
+
+def test_an_overwriting_run_that_was_stopped_goes_on_without(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 3, 4):
+        repair(number)
+    run(capsys, 0)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(SEGMENT, "stop_on_interrupt", lambda: nullcontext(lambda: True))
+        records, err = run(capsys, 130, "--overwrite")
+    assert len(records) == 1
+    assert "the same command without --overwrite makes the rest" in err
+    _, err = run(capsys, 0)
+    assert "6 masks of 6 images in ldznet-out, 1 of them there already" in err
 
 
 def test_a_device_that_is_not_there_is_refused(capsys: Capture) -> None:

@@ -327,6 +327,10 @@ def test_geometry_is_told_beside_clipseg(gt: Path, tmp_path: Path) -> None:
     square = [replace(r, geometry=replace(r.geometry, kind="square", size=64)) for r in made if r.geometry]
     assert not scored(gt, square).notes
     assert "7 square 64" in scored(gt, square, size=40).notes[0]
+    same = [replace(r, settings="1" * 64) for r in square]
+    assert not scored(gt, same).notes
+    other = changed(same, 0, lambda r: replace(r, settings="0" * 64))
+    assert "one model with 2 different settings" in scored(gt, other).notes[0]
     mixed = changed(square, 0, lambda r: replace(r, model="other"))
     assert scored(gt, mixed).notes == ("predictions of several models: net other, net miniature",)
 

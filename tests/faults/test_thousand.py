@@ -56,7 +56,7 @@ def test_unreadable_images_among_a_thousand(
     assert main(arguments) == 3
     told = capsys.readouterr().err.splitlines()
     assert told[-1].endswith(
-        f"5 of 1005 images could not be read: see {cache}/failed.jsonl; the others are done"
+        f"5 of 1005 images could not be cached: see {cache}/failed.jsonl; the others are done"
     )
     assert sum(line.startswith("ldznet: warning: ") for line in told) == 5
     assert objects_in(cache) == 1_000

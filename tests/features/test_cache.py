@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -13,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from ldznet_cli.errors import CacheError, DiskFull
+from ldznet_cli.errors import CacheError, DiskFull, NotFinite
 from ldznet_cli.features import (
     CachedFeatures,
     FeatureItem,
@@ -31,8 +33,9 @@ from ldznet_cli.features import (
 )
 from ldznet_cli.features.key import Key, digest
 from ldznet_cli.features.objects import CachedObject
+from ldznet_cli.features.store import file_of
 from ldznet_cli.ldm import FrozenLDM
-from ldznet_cli.samples.images import ImageRef, sha256_of
+from ldznet_cli.samples.images import ImageRef, read_view, sha256_of, to_tensor
 from tests.features.conftest import PHRASES, World, draw_image
 
 Files = Callable[[Path], dict[str, bytes]]
@@ -346,16 +349,48 @@ def test_a_disk_too_small_is_refused_before_any_work(world: World, tmp_path: Pat
     assert not (tmp_path / "cache").exists()
 
 
-def test_values_too_large_for_the_storage_are_refused(
+@pytest.mark.parametrize("step", [0, 1])
+def test_an_image_whose_values_are_too_large_for_the_storage_is_left_out(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Of z (step 0) and of features: the others are done, and with a wider type it is, too."""
+    spoilt = world.images[1]
+    z = world.ldm.encode_image(to_tensor(read_view(spoilt), world.geometry))
+    originals = FrozenLDM.encode_image, FrozenLDM.features
+
+    def encoded(ldm: FrozenLDM, pixels: Any) -> Any:
+        found = originals[0](ldm, pixels)
+        return found / (0 if found.shape == z.shape and torch.equal(found, z) else 1)
+
+    def features(ldm: FrozenLDM, latent: Any, *rest: Any) -> Any:
+        factor = 1e6 if latent.shape[1:] == z.shape[1:] and torch.equal(latent[:1], z) else 1.0
+        return {i: factor * block for i, block in originals[1](ldm, latent, *rest).items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FrozenLDM, *(("encode_image", encoded), ("features", features))[step])
+        done = world.fill(tmp_path / "cache", world.settings("float16"))
+        [failure] = done.failures
+        assert failure.image == spoilt
+        advice = r"tensor (z is not finite in float32|\d is not finite in float16); a wider --storage-dtype"
+        assert re.search(f"^{re.escape(str(spoilt.path))}: .*{advice}", failure.error)
+        listed = [json.loads(line) for line in (tmp_path / "cache" / "failed.jsonl").read_text().splitlines()]
+        assert [line["image"] for line in listed] == [str(spoilt.path)]
+        cached = CachedFeatures.open(tmp_path / "cache")
+        assert cached.manifest.items.keys() == {
+            sha256_of(image.path) for image in world.images if image != spoilt
+        }
+        if step:
+            assert world.fill(tmp_path / "cache", world.settings("bfloat16")).failures == ()
+    assert world.fill(tmp_path / "cache", world.settings("float16")).failures == ()
+
+
+def test_text_states_that_are_not_finite_end_the_run_with_their_prompt(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = FrozenLDM.features
-    monkeypatch.setattr(
-        FrozenLDM, "features", lambda *args: {i: 1e6 * block for i, block in original(*args).items()}
-    )
-    with pytest.raises(CacheError, match=r"not finite in float16; a wider --storage-dtype"):
-        world.fill(tmp_path / "cache", world.settings("float16"))
-    world.fill(tmp_path / "cache", world.settings("bfloat16"))
+    original = FrozenLDM.encode_text
+    monkeypatch.setattr(FrozenLDM, "encode_text", lambda *args: original(*args) / 0)
+    with pytest.raises(NotFinite, match=r"the text of image -, prompt '.*lamp.*': tensor text is not finite"):
+        world.fill(tmp_path / "cache", phrases=["lamp"], draws=1)
 
 
 def test_an_object_s_key_is_its_name_and_says_what_it_is(world: World, tmp_path: Path) -> None:
@@ -387,3 +422,44 @@ def test_two_images_of_one_content_are_computed_once(
     with counting(monkeypatch) as calls:
         list(cache_features(plan, world.ldm, store))
         assert calls == {"encode_image": 1, "encode_text": 1, "features": 1}
+
+
+@pytest.mark.parametrize("kind", ["z", "text", "features"])
+def test_what_is_pruned_beside_a_run_stands_in_no_manifest(
+    world: World, tmp_path: Path, files: Files, kind: str
+) -> None:
+    """A run goes on with what one that was stopped has left; that is nobody's, and old."""
+    world.fill(tmp_path / "whole")
+    done = world.fill(tmp_path / "cache")
+    Path(str(done.manifest)).unlink()
+    store = Store(tmp_path / "cache")
+    plan = world.plan(store.root)
+    pruned = next(name for name in store.names() if store.kind_of(name) == kind)
+    store.place.delete(file_of(pruned))
+    with pytest.raises(CacheError, match=f"1 objects that were in .* are gone, such as .*{pruned}"):
+        list(cache_features(plan, world.ldm, store))
+    assert list(store.place.entries("manifests")) == []
+    world.fill(store.root)
+    assert files(store.root) == files(tmp_path / "whole")
+
+
+def test_an_earlier_run_s_manifest_is_not_taken_back(world: World, tmp_path: Path) -> None:
+    done = world.fill(tmp_path / "cache")
+    store = Store(tmp_path / "cache")
+    plan = world.plan(store.root)
+    store.place.delete(file_of(next(iter(store.names()))))
+    with pytest.raises(CacheError, match="are gone"):
+        list(cache_features(plan, world.ldm, store))
+    assert Path(str(done.manifest)).exists()
+
+
+def test_who_only_gathers_what_others_made_says_how_they_did(world: World, tmp_path: Path) -> None:
+    """As after a job array on other processors: repairing goes by it."""
+    cache = tmp_path / "cache"
+    for image in world.images:
+        replace(world, images=[image]).fill(cache, batch=3)
+    done = world.fill(cache, batch=8)
+    assert done.objects == 0
+    assert json.loads(Path(str(done.manifest)).read_text())["arithmetic"]["batch"] == 3
+    other = world.fill(cache, phrases=["lamp"], draws=1, batch=8)  # no run has these draws
+    assert json.loads(Path(str(other.manifest)).read_text())["arithmetic"]["batch"] == 8

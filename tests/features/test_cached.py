@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ import torch
 from ldznet_cli.errors import CacheError, CacheMismatch
 from ldznet_cli.features import CachedFeatures, FeatureItem, LiveFeatures, SampleFeatures, Store
 from ldznet_cli.features.key import Storage
+from ldznet_cli.features.manifest import read_manifests
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
 from ldznet_cli.samples.images import Geometry, ImageRef
 from tests.features.conftest import PHRASES, World
@@ -159,3 +162,35 @@ def test_the_run_that_fits_is_found_among_many(world: World, tmp_path: Path) -> 
         )
         assert cached.settings == one.settings()
         assert cached.draws == (2 if one is world else 1)
+
+
+def test_the_shards_of_a_run_are_put_together_once(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job array of thousands leaves as many manifests: putting them together for each of them takes hours."""
+    from ldznet_cli.features import cached as module
+
+    world.fill(tmp_path / "cache", phrases=["lamp"], draws=1)
+    [whole] = read_manifests(tmp_path / "cache")
+    Path(whole.write(tmp_path / "cache")).unlink()
+    for image, phrases in whole.items.items():
+        replace(whole, items={image: phrases}).write(tmp_path / "cache")
+    other = replace(whole, draws=2, items=dict(list(whole.items.items())[:1]))
+    os.utime(other.write(tmp_path / "cache"), (1e9, 1e9))
+    calls, joined = [], module.joined
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return joined(*arguments)
+
+    monkeypatch.setattr(module, "joined", counted)
+    assert CachedFeatures.open(tmp_path / "cache", images=world.images).manifest.items == {
+        image: list(phrases) for image, phrases in whole.items.items()
+    }
+    assert len(calls) == 1
+    stranger = ImageRef(tmp_path / "new.png", "new.png")
+    stranger.path.write_bytes(b"x")
+    assert (
+        CachedFeatures.open(tmp_path / "cache", images=[stranger]).draws == 1
+    )  # the newest, where none has it
+    assert len(calls) == 3

@@ -11,7 +11,7 @@ import pytest
 
 from ldznet_cli.errors import CacheError
 from ldznet_cli.features.key import FeatureSettings
-from ldznet_cli.features.manifest import Manifest, from_json, read_manifests, to_json
+from ldznet_cli.features.manifest import Manifest, from_json, joined, read_manifests, to_json
 from ldznet_cli.ldm.digests import LdmDigests
 from ldznet_cli.ldm.noise import DrawPolicy
 from ldznet_cli.samples.geometry import Geometry
@@ -89,3 +89,14 @@ def test_a_changed_manifest_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("lamp", "lump"))
     with pytest.raises(CacheError, match="it has changed since it was written"):
         read_manifests(tmp_path)
+
+
+def test_of_z_and_text_it_does_not_matter_whether_the_unet_was_there(tmp_path: Path) -> None:
+    bare = replace(MANIFEST, settings=replace(SETTINGS, blocks=()), items={"b": ("lamp",)})
+    beside = replace(bare, settings=replace(bare.settings, digests=LdmDigests("aa", None, "cc", "dd")))
+    other = replace(beside, items={"c": ("tree",)})
+    assert joined(bare, [bare, other]).items == {"b": ["lamp"], "c": ["tree"]}
+    with_blocks = [replace(run, settings=replace(run.settings, blocks=(5,))) for run in (bare, other)]
+    assert joined(with_blocks[0], with_blocks).items == {"b": ["lamp"]}
+    assert bare.settings.made_with(other.settings.digests)
+    assert not with_blocks[0].settings.made_with(other.settings.digests)

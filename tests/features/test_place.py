@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ldznet_cli.errors import CacheError, LdznetError, UsageError
+from ldznet_cli.errors import CacheError, CacheUnreachable, LdznetError, UsageError
 from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.locate import place_of
 from ldznet_cli.features.place import Place
@@ -88,7 +88,12 @@ def test_what_a_path_or_url_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "message"), [("nonsense://a/b", "nonsense:// cannot be read here"), ("gs://b/c", "gcsfs")]
+    ("url", "message"),
+    [
+        ("nonsense://a/b", "nonsense:// cannot be read here"),
+        ("gs://b/c", "gcsfs"),
+        ("ftp://host/cache", "ftp:// cannot be read here: .*host"),
+    ],
 )
 def test_a_url_that_nothing_can_read(url: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -135,7 +140,9 @@ def test_what_a_driver_complains_of_is_one_line(
 
     for name in ("cat_file", "pipe_file", "ls"):
         monkeypatch.setattr(place._open(), name, out_of_reach, raising=False)
-    with pytest.raises(CacheError, match=r"memory://a.* cannot be reached: no route to host; check the URL"):
+    with pytest.raises(
+        CacheUnreachable, match=r"memory://a.* cannot be reached: no route to host; check the URL"
+    ):
         call(place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -96,3 +97,17 @@ def test_the_numbers_as_json(world: World, tmp_path: Path) -> None:
     numbers = world.plan(tmp_path / "cache").to_json()
     assert numbers["objects"]["z"] == {"needed": 3, "present": 0, "missing": 3, "bytes_to_write": 3 * 4096}
     assert (numbers["images"], numbers["draws"], numbers["failed"]) == (3, 2, [])
+
+
+def test_a_name_that_is_no_utf_8_is_planned_like_any_other(world: World, tmp_path: Path) -> None:
+    names = [os.fsdecode(b"caf\xe9.png"), os.fsdecode(b"gone\xff.png")]
+    refs = [ImageRef(tmp_path / name, name) for name in names]
+    try:
+        shutil.copy(world.images[0].path, refs[0].path)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    plan = plan_cache(
+        [(ref, ["lamp"]) for ref in refs], world.settings(), world.ldm, Store(tmp_path / "cache")
+    )
+    assert [unit.image for unit in plan.todo] == [refs[0]]
+    assert [failure.image for failure in plan.failures] == [refs[1]]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ldznet_cli.errors import CacheError
+from ldznet_cli.errors import CacheError, CacheUnreachable
 from ldznet_cli.features import CachedFeatures, FeatureItem
 from ldznet_cli.features.census import Census
 from ldznet_cli.features.manifest import read_manifests
@@ -68,7 +70,7 @@ def test_what_is_written_after_the_census_is_left_alone(finished: Finished) -> N
     aged(finished, 2 * DAY)
     census = Census(finished.store)
     just_written = stranger(finished, 2e9)
-    list(prune(census, pruning(census, Selection(), now=2e9)))
+    list(prune(census, pruning(census, Selection(), idle=0.0, now=2e9)))
     assert list(finished.store.names()) == [just_written.stem]
 
 
@@ -109,3 +111,46 @@ def test_nothing_goes_while_a_manifest_cannot_be_read(finished: Finished) -> Non
     manifest.write_text("{")
     with pytest.raises(CacheError, match="nothing is pruned while a manifest cannot be read"):
         pruning(Census(finished.store), Selection(), idle=0.0)
+
+
+def test_without_any_manifest_all_goes_only_when_that_is_meant(finished: Finished) -> None:
+    """A run that was given up, or manifests that are lost: nobody can tell which."""
+    for manifest in (finished.cache / "manifests").iterdir():
+        manifest.unlink()
+    aged(finished, 2 * DAY)
+    census = Census(finished.store)
+    with pytest.raises(CacheError, match=r"holds no manifest, so all its \d+ objects would go; .*--idle 0s"):
+        pruning(census, Selection(), now=2e9)
+    assert pruning(census, Selection(), idle=0.0, now=2e9).objects == list(census.objects)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_manifests_that_cannot_be_listed_are_not_taken_for_none(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    folder, scandir = finished.cache / "manifests", os.scandir
+
+    def refusing(path: Any) -> Any:
+        if str(path) == str(folder):
+            raise OSError(number, os.strerror(number), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(CacheUnreachable, match=f"{folder} cannot be listed "):
+        Census(finished.store)
+
+
+def test_a_run_that_ends_meanwhile_stops_it(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its objects were nobody's when the census was made."""
+    from ldznet_cli.features import prune as module
+
+    monkeypatch.setattr(module, "_LOOK", 0.0)
+    [manifest] = read_manifests(finished.cache)
+    (finished.cache / manifest.file).unlink()
+    census = Census(finished.store)
+    removing = prune(census, pruning(census, Selection(), idle=0.0))
+    next(removing)
+    manifest.write(finished.cache)
+    with pytest.raises(CacheError, match="has ended meanwhile .*: prune once more"):
+        next(removing)
+    assert len(list(finished.store.names())) == len(census.objects) - 1

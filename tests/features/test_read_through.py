@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldznet_cli.errors import CacheError
+from ldznet_cli.errors import CacheError, DiskFull, LdznetError
 from ldznet_cli.features import CachedFeatures, FeatureItem, Store
 from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.key import digest
@@ -90,3 +90,26 @@ def test_features_far_away_are_those_nearby(
     assert all(torch.equal(one.blocks[index], other.blocks[index]) for index in other.blocks)
     assert len(list(Store(copy_of(url)).names())) == 3
     assert copy_of(url).is_relative_to(tmp_path / "user")
+
+
+@pytest.mark.parametrize("error", [DiskFull("no space left"), LdznetError("cannot be written")])
+def test_a_copy_that_takes_no_more_is_told_of_once_and_reading_goes_on(
+    origin: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: LdznetError
+) -> None:
+    """A quota is used up long before the disk is."""
+    told: list[str] = []
+    written = []
+
+    def full(self: Folder, name: str, data: bytes) -> None:
+        written.append(name)
+        raise error
+
+    monkeypatch.setattr(Folder, "write", full)
+    through = ReadThrough(origin, tmp_path, told.append)
+    for _ in range(3):
+        assert torch.equal(through.read(KEY)["z"], Z["z"])
+    assert len(written) == 1
+    assert told == [
+        f"the local copy of {origin.place.shown()} grows no more, what is new is read from afar: {error}"
+    ]
+    assert torch.equal(ReadThrough(origin, tmp_path).read(KEY)["z"], Z["z"])

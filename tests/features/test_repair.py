@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from ldznet_cli.errors import ModelError
+from ldznet_cli.errors import CacheUnreachable, ModelError
 from ldznet_cli.features.census import Census
 from ldznet_cli.features.manifest import read_manifests
-from ldznet_cli.features.repair import remake, unlike, work_of
+from ldznet_cli.features.repair import discard, remake, unlike, work_of
 from ldznet_cli.features.verify import verify
 from ldznet_cli.ldm import FrozenLDM
 from ldznet_cli.samples.images import sha256_of
 from tests.features.conftest import Finished
+from tests.features.test_verify import failing
 
 Files = Callable[[Path], dict[str, bytes]]
 
@@ -91,3 +93,20 @@ def test_another_processor_is_named(finished: Finished) -> None:
     assert unlike(work, finished.world.ldm) is None
     work.run.manifest.about["arithmetic"]["processor"] = "abacus"
     assert unlike(work, finished.world.ldm) == "processor abacus"
+
+
+def test_only_what_is_still_damaged_when_looked_at_again_is_taken_away(finished: Finished) -> None:
+    damaged, mended = finished.of_kind("text")[:2]
+    damaged.write_bytes(b"half")
+    assert discard(finished.store, [damaged.stem, mended.stem, "ee" * 32]) == [damaged.stem]
+    assert (damaged.exists(), mended.exists()) == (False, True)
+
+
+def test_nothing_is_taken_away_that_cannot_be_reached(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = finished.of_kind("text")[0]
+    failing(monkeypatch, path, errno.ETIMEDOUT)
+    with pytest.raises(CacheUnreachable, match="cannot be read"):
+        discard(finished.store, [path.stem])
+    assert path.exists()

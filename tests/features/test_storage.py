@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -42,3 +44,23 @@ def test_bytes_of_is_what_is_stored(storage: Storage) -> None:
 def test_what_is_stored_owns_no_more_than_itself() -> None:
     batch = torch.zeros(8, 3, 2, 2)
     assert all(part.is_contiguous() for part in stored({"a": batch[:, 1]}, "float16").values())
+
+
+@pytest.mark.parametrize("storage", ["float16", "int8"])
+def test_tensors_leave_their_device_before_they_are_converted(
+    monkeypatch: pytest.MonkeyPatch, storage: Storage
+) -> None:
+    """A writer converts while the model has all of a GPU's memory."""
+    steps: list[str] = []
+
+    def telling(name: str, step: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        def call(*arguments: object) -> torch.Tensor:
+            steps.append(name)
+            return step(*arguments)
+
+        return call
+
+    for name in ("cpu", "to", "float"):
+        monkeypatch.setattr(torch.Tensor, name, telling(name, getattr(torch.Tensor, name)))
+    stored({"5": VALUE}, storage)
+    assert steps[0] == "cpu"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from ldznet_cli.features import objects
+from ldznet_cli.errors import CacheError, CacheUnreachable
+from ldznet_cli.features import folder, objects
 from ldznet_cli.features.census import Census
 from ldznet_cli.features.key import digest
 from ldznet_cli.features.objects import CachedObject, from_bytes
@@ -125,3 +128,44 @@ def test_one_that_is_deleted_meanwhile_is_missing(finished: Finished) -> None:
     Path(finished.of_kind("z")[0]).unlink()
     [fault] = [checked for checked in verify(census) if checked.fault is not None]
     assert (fault.state, fault.kind) == ("missing", "z")
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, path: Path, number: int, times: int = 1_000_000) -> None:
+    """Reading this file fails, as often as that."""
+    opened, left = folder.FileIO, [number] * times
+
+    def fails(name: str) -> Any:
+        if name == str(path) and left:
+            raise OSError(left.pop(), os.strerror(number))
+        return opened(name)
+
+    monkeypatch.setattr(folder, "FileIO", fails)
+
+
+def test_a_bad_sector_is_a_fault_like_any_other(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = next(finished.store.path_of(name) for name in finished.store.names())
+    failing(monkeypatch, first, errno.EIO)
+    [fault] = faults(finished)
+    assert (fault.path, fault.state) == (str(first), "damaged")
+    assert "cannot be read (Input/output error)" in str(fault.fault)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EMFILE])
+def test_what_cannot_be_read_now_is_not_called_damaged(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = finished.of_kind("features")[0]
+    failing(monkeypatch, path, number)
+    with pytest.raises(CacheUnreachable, match=f"{path} cannot be read "):
+        faults(finished)
+
+
+def test_a_driver_that_does_not_answer_ends_it(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    census = Census(finished.store)
+
+    def out_of_reach(self: object, name: str) -> memoryview:
+        raise CacheUnreachable(f"{name} cannot be reached: timed out")
+
+    monkeypatch.setattr(folder.Folder, "read", out_of_reach)
+    with pytest.raises(CacheError, match="timed out"):
+        list(verify(census))

@@ -42,6 +42,13 @@ def test_below_the_least_score_it_is_not_there() -> None:
     assert not gone.answer.alpha.any()
 
 
+@pytest.mark.parametrize("shaping", [Shaping(invert=True), Shaping(invert=True, feather=2)])
+def test_what_is_not_there_is_not_inverted(shaping: Shaping) -> None:
+    gone = answered(IMAGE, "lamp", PROB, Finish(0.5, min_score=0.9, shaping=shaping))
+    assert gone.measured(rle=False)["area"] == 0
+    assert not gone.answer.alpha.any()
+
+
 def test_polygons_are_traced_and_their_loss_is_measured_where_they_are_asked_for() -> None:
     assert answered(IMAGE, "lamp", PROB, Finish(0.5)).polygon_iou is None
     made = answered(IMAGE, "lamp", PROB, Finish(0.5), outlined=True)

@@ -46,6 +46,24 @@ def test_an_image_in_memory_is_as_good_as_a_file(nets: Nets, tiny_ldm: Path, tmp
         segmenter.segment(image, [" "])
 
 
+def test_an_image_in_memory_is_brought_to_rgb_as_a_file_is(tmp_path: Path) -> None:
+    """Upright, what is transparent over white, 16 bits as 8."""
+    segmenter = api.Segmenter(predictor=ColourPredictor())
+    turned = Image.new("RGBA", (96, 64), (255, 0, 0, 0))
+    turned.paste((255, 0, 0, 255), (0, 0, 96, 32))
+    exif = Image.Exif()
+    exif[274] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(np.full((64, 64), 65535, np.uint16)).save(tmp_path / "deep.png")
+    for name in ("turned.png", "deep.png"):
+        with Image.open(tmp_path / name) as image:
+            ours = segmenter.segment(image, ["red", "white"])
+        for one, other in zip(ours, segmenter.segment(tmp_path / name, ["red", "white"]), strict=True):
+            assert np.array_equal(one.prob, other.prob)
+    with pytest.raises(ImageError, match="the image: pixels of type F have no agreed range"):
+        segmenter.segment(Image.new("F", (8, 8)), ["red"])
+
+
 def test_the_ldm_is_the_one_that_the_net_names(nets: Nets, tiny_ldm: Path) -> None:
     found = api.load_predictor(nets("znet"))
     assert found.ldm.folder == tiny_ldm

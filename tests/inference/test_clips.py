@@ -42,6 +42,32 @@ def test_frames_that_are_taken(thinning: Thinning, taken: list[int]) -> None:
     assert {one.image.path for one in found} == {Path("in/clips/a.mp4")}
 
 
+@pytest.mark.parametrize("digits", [6, 3])  # of MP4, of Matroska
+@pytest.mark.parametrize(
+    ("rate", "asked", "step"),
+    [
+        (Fraction(30), Fraction(30), 1),
+        (Fraction(30000, 1001), Fraction("29.97"), 1),
+        (Fraction(30000, 1001), Fraction(30), 1),
+        (Fraction(24000, 1001), Fraction("23.976"), 1),
+        (Fraction(60000, 1001), Fraction("59.94"), 1),
+        (Fraction(24), Fraction(24), 1),
+        (Fraction(25), Fraction(25), 1),
+        (Fraction(120), Fraction(120), 1),
+        (Fraction(24), Fraction(12), 2),
+        (Fraction(30), Fraction(15), 2),
+        (Fraction(30), Fraction(10), 3),
+        (Fraction(60), Fraction(30), 2),
+        (Fraction(60000, 1001), Fraction(30000, 1001), 2),
+    ],
+)
+def test_no_frame_is_lost_to_rounded_times(rate: Fraction, asked: Fraction, step: int, digits: int) -> None:
+    count = 20_000
+    frames = tuple(Frame(n, round(float(n / rate), digits)) for n in range(count))
+    taken = Thinning(rate=asked).taken(Scan(frames, rate, None))
+    assert [frame.index for frame in taken] == list(range(0, count, step))
+
+
 def test_other_tasks_stay_where_they_are() -> None:
     """A broken video has one frame more, one that cannot be read stays whole; each is looked through once."""
     looked = []

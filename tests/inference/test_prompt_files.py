@@ -108,3 +108,27 @@ def test_rows_that_are_none(tmp_path: Path, name: str, content: str, message: st
 def test_no_rows(tmp_path: Path, name: str, content: str) -> None:
     with pytest.raises(NothingToDo, match="has no row"):
         rows(tmp_path, name, content)
+
+
+def test_a_row_s_label_is_taken_as_it_is(tmp_path: Path) -> None:
+    lines = [
+        {"image": "a.jpg", "prompt": "dog", "label": "a=b"},
+        {"image": "a.jpg", "prompt": "x=y|z", "label": "both"},
+    ]
+    ((_, _, prompts),) = rows(tmp_path, "x.jsonl", "\n".join(map(json.dumps, lines)))
+    assert prompts == (Prompt("dog", "a=b"), Prompt("x=y|z", "both", ("x=y", "z")))
+
+
+def test_a_line_break_inside_of_quotes_parts_words(tmp_path: Path) -> None:
+    content = 'image,prompt\n1.png,"red\nlamp"\n2.png,dog\n3.png,\n'
+    with pytest.raises(UsageError, match=r"x\.csv, line 5: no prompt"):
+        rows(tmp_path, "x.csv", content)
+    first, second = rows(tmp_path, "x.csv", content.replace("3.png,\n", ""))
+    assert (first[2], second[2]) == ((Prompt("red lamp", "red lamp"),), (Prompt("dog", "dog"),))
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x1c"])
+def test_only_a_newline_ends_a_line_of_json(tmp_path: Path, mark: str) -> None:
+    line = json.dumps({"image": f"a{mark}b.png", "prompt": "dog"}, ensure_ascii=mark < " ")
+    ((path, _, _),) = rows(tmp_path, "x.jsonl", f"{line}\n")
+    assert path == str(tmp_path / f"a{mark}b.png")

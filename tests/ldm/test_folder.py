@@ -140,16 +140,23 @@ def test_a_tensor_of_another_architecture_is_named(folder: Path) -> None:
     [
         ({"addition_embed_type": "text_time"}, "is Stable Diffusion XL's"),
         ({"in_channels": 9}, "takes 9 channels, as inpainting models do"),
+        (
+            {"class_embed_type": "projection"},
+            "has class_embed_type 'projection': it takes more than z, text and",
+        ),
+        ({"num_class_embeds": 1000}, "has num_class_embeds 1000: it takes more"),
+        ({"encoder_hid_dim": 4096}, "has encoder_hid_dim 4096: it takes more"),
         ({"cross_attention_dim": 48}, "takes text of width 48, but the text encoder gives 32"),
         ({"_class_name": "SD3Transformer2DModel"}, "is a SD3Transformer2DModel"),
     ],
-    ids=["sdxl", "inpainting", "text-width", "transformer"],
+    ids=["sdxl", "inpainting", "unclip", "upscaler", "projected-text", "text-width", "transformer"],
 )
 def test_a_unet_of_another_kind(folder: Path, changes: dict[str, Any], words: str) -> None:
     edit_json(folder / "unet" / "config.json", **changes)
-    error = refusal(folder)
-    assert isinstance(error, ModelError)
-    assert words in str(error)
+    for blocks in ("paper", ()):  # where it is left alone, too: what is made for it is of no use
+        error = refusal(folder, blocks=blocks)
+        assert isinstance(error, ModelError)
+        assert words in str(error)
 
 
 def test_a_first_stage_of_another_kind(folder: Path) -> None:

@@ -119,3 +119,15 @@ def test_no_space_for_what_is_fetched(hub: SmallHub, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("huggingface_hub.snapshot_download", full)
     with pytest.raises(DiskFull, match="make room or set HF_HOME"):
         resolve("owner/model")
+
+
+def test_without_the_unets_weights_z_and_text_have_their_digests(hub: SmallHub, tiny_ldm: Path) -> None:
+    bare, whole = FrozenLDM.load("owner/model", blocks=()).digests, FrozenLDM.load(tiny_ldm).digests
+    assert (bare.first_stage, bare.text, bare.unet) == (whole.first_stage, whole.text, None)
+    assert FrozenLDM.load("owner/model", blocks=(), fetch_unet=True).digests == whole
+
+
+def test_nets_start_from_a_unet_that_is_fetched_for_them(hub: SmallHub, tiny_ldm: Path) -> None:
+    ldm = FrozenLDM.load("owner/model", blocks=(), fetch_unet=True)
+    assert ldm.unet is None
+    assert ldm.unet_state_dict().keys() == FrozenLDM.load(tiny_ldm).unet_state_dict().keys()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
+
+import pytest
 
 from ldznet_cli.samples.atomic import write_atomically
 from ldznet_cli.samples.leftovers import part_name, sweep
@@ -34,3 +37,13 @@ def test_a_folder_that_is_not_there_holds_no_leftovers(tmp_path: Path) -> None:
 def test_the_name_is_short_whatever_the_file_is_called(tmp_path: Path) -> None:
     write_atomically(tmp_path / ("x" * 255), b"")
     assert len(part_name()) < 160
+
+
+def test_on_windows_no_process_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, a signal of number 0 is a Ctrl-C to whoever has that number now."""
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "kill", lambda *arguments: asked.append(arguments))
+    (tmp_path / part_name()).write_bytes(b"")
+    assert sweep(tmp_path) == 0
+    assert asked == []

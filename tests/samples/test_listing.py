@@ -113,3 +113,23 @@ def test_lists_on_a_stream() -> None:
     assert read_list(io.BytesIO(b"a\nb.png\0c.png\0"), nul=True) == ["a\nb.png", "c.png"]
     odd = os.fsencode(read_list(io.BytesIO(b"\xff.png\n"))[0])
     assert odd == b"\xff.png"
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its images would be missing from the results, and nobody would know."""
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    with monkeypatch.context() as closed:
+        closed.setattr(os, "scandir", refuse)
+        with pytest.raises(
+            UsageError, match=r"in/sub/deep: .* cannot be read \(Permission denied\).*--exclude"
+        ):
+            list_images([folder])
+        for exclude in ("deep", "sub/deep"):
+            left = names(list_images([folder], exclude=[exclude]))
+            assert left == ["a.png", "b.JPG", "sub/c.webp", "thumbs/a.png"]

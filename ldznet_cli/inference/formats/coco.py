@@ -50,11 +50,11 @@ class CocoResults:
         write_atomically(out / self.files[1], (json.dumps(index, sort_keys=True) + "\n").encode())
 
     def _result(self, record: Record) -> dict[str, Any]:
+        """Without `bbox`: where results have one, pycocotools takes them for boxes, and a mask's area for the box's."""
         return {
             "image_id": self.images[record.image.name],
             "category_id": self.categories[record.label],
             "segmentation": record.rle,
-            "bbox": list(record.box or (0, 0, 0, 0)),
             "area": record.area,
             "score": record.score,
             "phrase": record.phrase,

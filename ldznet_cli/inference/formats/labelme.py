@@ -28,16 +28,26 @@ class Labelme:
             "version": VERSION,
             "flags": {},
             "shapes": _shapes(scene),
-            "imagePath": Path(os.path.relpath(scene.path, place.parent)).as_posix(),
+            "imagePath": _from(place.parent, scene.path),
             "imageData": None,
             "imageHeight": scene.height,
             "imageWidth": scene.width,
         }
-        return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(content, indent=1) + "\n").encode()  # ASCII: a file's name may be no UTF-8
 
     def beside(self) -> dict[str, bytes]:
         """Nothing: each file speaks for itself."""
         return {}
+
+
+def _from(folder: Path, image: Path) -> str:
+    """The way from the one to the other where links have been followed: `..` of a linked folder is not where it lies.
+    Between two drives of Windows there is none."""
+    there = Path(os.path.realpath(image.parent), image.name)
+    try:
+        return Path(os.path.relpath(there, os.path.realpath(folder))).as_posix()
+    except ValueError:
+        return there.as_posix()
 
 
 def _shapes(scene: Scene) -> list[dict[str, Any]]:

@@ -30,9 +30,12 @@ class Yolo:
         return "".join(self._lines(scene)).encode()
 
     def beside(self) -> Mapping[str, bytes]:
-        """The data set's description. YAML takes JSON's strings."""
+        """The data set's description. YAML takes JSON's strings.
+
+        Without `path` Ultralytics begins at the file's own folder; "." would be the folder that it runs in.
+        """
         names = "".join(f"  {number}: {json.dumps(label)}\n" for number, label in enumerate(self.classes))
-        text = f"# The images belong in images/, beside labels/.\npath: .\ntrain: images\nval: images\nnames:\n{names}"
+        text = f"# The images belong in images/, beside labels/.\ntrain: images\nval: images\nnames:\n{names}"
         return {"yolo/data.yaml": text.encode()}
 
     def _lines(self, scene: Scene) -> Iterator[str]:

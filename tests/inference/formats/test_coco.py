@@ -44,8 +44,10 @@ def test_pycocotools_opens_them(tmp_path: Path) -> None:
     lamp, tree, other = found.loadAnns(found.getAnnIds())
     assert np.array_equal(found.annToMask(lamp), MASK)
     assert np.array_equal(found.annToMask(other), ~MASK)
-    assert (lamp["bbox"], lamp["score"], lamp["image_id"], lamp["category_id"]) == ([1, 2, 7, 3], 0.5, 7, 3)
-    assert (tree["area"], found.annToMask(tree).sum()) == (0, 0)
+    assert (list(lamp["bbox"]), lamp["score"]) == ([1, 2, 7, 3], 0.5)  # the box is pycocotools' own
+    assert (lamp["image_id"], lamp["category_id"]) == (7, 3)
+    assert [one["area"] for one in (lamp, tree, other)] == [MASK.sum(), 0, (~MASK).sum()]
+    assert found.annToMask(tree).sum() == 0
     assert isinstance(json.loads((tmp_path / "coco.json").read_text())[0]["segmentation"]["counts"], str)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from ldznet_cli.inference.formats import Labelme, Part, Scene, Yolo
@@ -35,6 +38,7 @@ def test_yolo_s_lines_are_the_masks() -> None:
     assert (redrawn([rings[0] * (60, 40)], 60, 40) == RING).all()
     assert (redrawn([ring * (60, 40) for ring in rings[1:]], 60, 40) == TWO).all()
     description = made.beside()["yolo/data.yaml"].decode()
+    assert re.findall(r"^(\w+):", description, re.MULTILINE) == ["train", "val", "names"]
     assert re.findall(r"^  (\d): (\".*\")$", description, re.MULTILINE) == [
         ("0", '"lamp"'),
         ("1", '"tree"'),
@@ -44,6 +48,33 @@ def test_yolo_s_lines_are_the_masks() -> None:
 
 def test_an_image_without_masks_is_background() -> None:
     assert Yolo(("lamp",)).encode(scene(("lamp", np.zeros_like(RING))), Path("x.txt")) == b""
+
+
+def test_labelme_finds_the_image_from_a_linked_folder(tmp_path: Path) -> None:
+    """`..` of a link is where it leads."""
+    (tmp_path / "far" / "away" / "out").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "far" / "away" / "out")
+    image, place = tmp_path / "in" / "a.png", tmp_path / "out" / "labelme" / "a.json"
+    image.parent.mkdir()
+    image.touch()
+    place.parent.mkdir()
+    content = json.loads(Labelme().encode(replace(scene(("lamp", TWO)), path=image), place))
+    assert (place.parent / content["imagePath"]).samefile(image)
+
+
+def test_labelme_s_file_of_a_name_that_is_no_utf_8() -> None:
+    path = Path(os.fsdecode(b"in/caf\xe9.png"))
+    content = json.loads(Labelme().encode(replace(scene(("lamp", TWO)), path=path), Path("out/a.json")))
+    assert os.fsencode(content["imagePath"]) == b"../in/caf\xe9.png"
+
+
+def test_labelme_s_image_on_another_drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> str:
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    monkeypatch.setattr(os.path, "relpath", none)
+    content = json.loads(Labelme().encode(scene(("lamp", TWO)), Path("out/a.json")))
+    assert content["imagePath"] == Path("in/deep/a.png").absolute().as_posix()
 
 
 def test_labelme_s_shapes_are_the_masks() -> None:
