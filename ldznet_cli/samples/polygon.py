@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ldznet_cli.samples.rle import decode_rle
+
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -47,7 +49,8 @@ def coco_mask(rings: Sequence[Ring], width: int, height: int) -> Mask:
     corners = [list(ring) for ring in rings if len(ring) >= 6]  # fewer would be taken for a box
     if not corners:
         return np.zeros((height, width), dtype=bool)
-    return np.asarray(coco.decode(coco.merge(coco.frPyObjects(corners, height, width))), dtype=bool)
+    drawn = coco.merge(coco.frPyObjects(corners, height, width))
+    return decode_rle(drawn["counts"].decode(), height, width)
 
 
 def _points(ring: Ring) -> Points:

@@ -33,7 +33,7 @@ def test_refcoco_scores_every_sentence(tmp_path: Path, capsys: pytest.CaptureFix
     folder, out, masks = write_refcoco(tmp_path / "refcoco"), tmp_path / "gt.json", tmp_path / "masks"
     assert main(["data", "convert", "refcoco", str(folder), "--split", "val", "--out", str(out)]) == 0
     mask = np.zeros((8, 10), dtype=np.uint8)
-    mask[1:4, 1:4] = 255
+    mask[1:3, 1:3] = 255  # as pycocotools draws the square from 1 to 3
     place = masks / "COCO_train2014_000000000006"
     place.mkdir(parents=True)
     for phrase in ("left one", "café chair"):

@@ -221,7 +221,7 @@ def test_pull_of_clipseg(hub: SmallHub, capsys: pytest.CaptureFixture[str]) -> N
             "owner/model has no raw weights (unet/diffusion_pytorch_model.non",
         ),
         (["owner/model", "--raw"], 2, "--raw needs --out"),
-        (["owner/model", "--out", "."], 2, "--out: . is there already"),
+        (["owner/model", "--out", "."], 2, "--out: . is the working folder itself"),
         (["owner/model", "--revision", "nothing"], 5, "owner/model has no revision 'nothing'"),
         (["owner/model", "--offline"], 5, "the hub may not be asked (offline)"),
         (["nonsense"], 5, "a hub id has the form owner/name"),
