@@ -24,6 +24,9 @@ OUT_FOLDER = Path("ldznet-out")
 MASK_NAME = "{image}/{label}"
 """How masks are called there: the image's name without suffix, a folder, and in it the label."""
 
+TRAINING_PICTURE = "training.png"
+"""What `ldznet plot` draws in a run's folder unless told otherwise."""
+
 CLIPSEG = "CIDAS/clipseg-rd64-refined"
 """The weights that transformers' own documentation uses; the paper's CLIPSeg (PC+) with a finer decoder."""
 

@@ -187,7 +187,13 @@ def _require_files(samples: SampleSet) -> None:
 
 def _require_cached(cache: str, samples: SampleSet, known: Callable[[ImageRef], Container[str]]) -> None:
     """Raises CacheError where samples are not in the cache: a training would end when it first comes to one."""
-    missing = [sample for sample in samples.samples if sample.phrase not in known(sample.image)]
+    missing = [
+        sample
+        for image, own in samples.by_image().items()
+        for there in (known(image),)
+        for sample in own
+        if sample.phrase not in there
+    ]
     if missing:
         raise CacheError(
             f"the cache {cache} has nothing for image {missing[0].image.name}, phrase {missing[0].phrase!r}, "

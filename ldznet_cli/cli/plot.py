@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ldznet_cli.cli import console, options
+from ldznet_cli.config import TRAINING_PICTURE
 from ldznet_cli.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from ldznet_cli.reporting.figures import TrainingCurve
 
-PICTURE = "training.png"
 Over = Literal["steps", "samples", "minutes"]
 
 
@@ -28,7 +28,7 @@ def plot(
     ] = "steps",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="PNG", help=f"By default {PICTURE} in the first RUN."),
+        typer.Option("--out", metavar="PNG", help=f"By default {TRAINING_PICTURE} in the first RUN."),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -44,7 +44,7 @@ def plot(
 
     runs = list(dict.fromkeys(runs))
     curves = {name: _curve(_record(run), over) for name, run in zip(_names(runs), runs, strict=True)}
-    path = out or runs[0] / PICTURE
+    path = out or runs[0] / TRAINING_PICTURE
     write_atomically(path, training_curves(curves, x_label=over))
     console.say(f"ldznet: {path}: {', '.join(curves)}")
 

@@ -157,9 +157,8 @@ def _by_content(
     for image, more in asked.items():
         sha256, size = found[image.path]
         identity = image.view.identity(sha256)
-        if not shard.holds(
-            sha256
-        ):  # of the image, so that its views need not be drawn to know whose they are
+        # Of the image, so that its views need not be drawn to know whose they are.
+        if not shard.holds(sha256):
             continue
         if isinstance(size, str):
             failures.append(Failure(image, size))

@@ -6,13 +6,14 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ldznet_cli.config import TRAINING_PICTURE
 from ldznet_cli.errors import ModelError, UsageError
 from ldznet_cli.features.source import FeatureSource
 from ldznet_cli.machine.packages import versions_of
@@ -34,8 +35,6 @@ FORMAT = "ldznet.training/1"
 RECORD = "training.json"
 _LOGS = ("tensorboard", "wandb")
 """Folders of trackers."""
-_PLOT = "training.png"
-"""Where `ldznet plot` draws a run unless told otherwise."""
 _PACKAGES = ("accelerate", "diffusers", "numpy", "torch")
 
 
@@ -73,7 +72,7 @@ class Plan:
     training: tuple[Sample, ...]
     validation: tuple[Sample, ...]
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """All that decides the weights, as JSON values; a run is resumed only with the same."""
         material = self.material
@@ -198,7 +197,7 @@ def _check_folder(out: Path) -> None:
     """Raises UsageError for a folder with something in it that is no run."""
     if (out / RECORD).exists() or not out.exists():
         return
-    if {path.name for path in out.iterdir()} - {*_LOGS, _PLOT}:
+    if {path.name for path in out.iterdir()} - {*_LOGS, TRAINING_PICTURE}:
         raise UsageError(f"--out: {out} is not empty and holds no training run; choose another folder")
 
 

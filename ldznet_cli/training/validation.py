@@ -105,4 +105,4 @@ def _ious(net: nn.Module, samples: Sequence[Sample], reader: Reader) -> NDArray[
 def _iou(prob: NDArray[np.float32], sample: Sample) -> NDArray[np.float64]:
     """The sample's IoU at each threshold; empty against empty is 1, as in the `native` protocol."""
     counts = count(to_image_size(prob, sample.width, sample.height), sample.mask(), sample.ignore())
-    return iou(counts.tp, counts.tp + counts.fp + counts.fn, empty=1.0)
+    return iou(counts.tp, counts.union, empty=1.0)

@@ -56,7 +56,7 @@ def through(mask: Mask, grid: tuple[int, int]) -> NDArray[np.float32]:
 def _iou(mask: Mask, grid: tuple[int, int]) -> NDArray[np.float64]:
     """At each threshold."""
     counts = count(through(mask, grid), mask)
-    return iou(counts.tp, counts.tp + counts.fp + counts.fn, empty=1.0)
+    return iou(counts.tp, counts.union, empty=1.0)
 
 
 def _best(grid: tuple[int, int], kind: str, ious: NDArray[np.float64]) -> Ceiling:
