@@ -21,6 +21,10 @@ from ldznet_cli.errors import EngineError, UsageError
 IN_HAND = 2
 """Chunks that a worker has: the one at work, and the next, so that it need not wait for us."""
 
+AHEAD = 8
+"""Chunks a worker that may be given out beyond the first that is not answered: what they are of, and their results,
+wait in memory."""
+
 _PATIENCE = 600.0  # seconds without an answer, after which we look whether there is a cluster left
 _REACHED = 10.0  # seconds; Ray itself tries a wrong address for minutes
 
@@ -71,7 +75,8 @@ class RayEngine:
 
     def _fit(self, node: dict[str, float], gpus: float) -> float:
         by_cpu = node.get("CPU", 0) // self.threads_per_worker
-        return min(by_cpu, node.get("GPU", 0) // gpus) if gpus else by_cpu
+        # A little more than the quotient, for 1 // 0.2 is 4.
+        return min(by_cpu, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cpu
 
 
 class _Actor:
@@ -110,22 +115,22 @@ class _Pool:
         self.job = ray.put(job)
         self.fresh = (_Chunk(number, chunk) for number, chunk in enumerate(chunks(items, engine.chunk)))
         self.again: deque[_Chunk[Any]] = deque()
-        self.given = self.lost_at_start = 0
+        self.given = self.told = self.lost_at_start = 0
         self.all_given = False
         self.workers: list[_Worker] = []
         self.done: dict[int, list[Any]] = {}
 
     def results(self, count: int) -> Iterator[Any]:
         """Those of `count` workers, in the order of the items."""
-        told = 0
         try:
             for _ in range(count):
                 self._start()
-            while not (self.all_given and told == self.given):
+            while not (self.all_given and self.told == self.given):
                 self._wait()
-                while told in self.done:
-                    yield from self.done.pop(told)
-                    told += 1
+                while self.told in self.done:
+                    yield from self.done.pop(self.told)
+                    self.told += 1
+                    self._feed_all()
         finally:
             for worker in self.workers:
                 self.ray.kill(worker.actor)
@@ -163,9 +168,15 @@ class _Pool:
         while worker.started and len(worker.asked) < IN_HAND and (chunk := self._next()) is not None:
             worker.asked[worker.actor.do.remote(chunk.items)] = chunk
 
+    def _feed_all(self) -> None:
+        for worker in self.workers:
+            self._feed(worker)
+
     def _next(self) -> _Chunk[Any] | None:
         if self.again:
             return self.again.popleft()
+        if self.given - self.told >= AHEAD * len(self.workers):
+            return None
         chunk = next(self.fresh, None)
         self.all_given = chunk is None
         self.given += chunk is not None
@@ -187,8 +198,7 @@ class _Pool:
                 "the same command goes on"
             ) from error
         self._start()
-        for other in self.workers:
-            self._feed(other)
+        self._feed_all()
 
 
 def _line(error: Exception) -> str:

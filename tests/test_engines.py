@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ldznet_cli.engines import Engine, LocalEngine, RehearsedEngine, chunks
 from ldznet_cli.errors import EngineError, UsageError
-from ldznet_cli.ray_engine import RayEngine
+from ldznet_cli.ray_engine import AHEAD, IN_HAND, RayEngine, _Pool
 
 
 @dataclass
@@ -123,6 +123,7 @@ class Nodes:
         (RayEngine(), [node(16, 8), node(16, 8)], (16, 1)),
         (RayEngine(), [node(16), node(4, 8)], (4, 1)),
         (RayEngine(gpus_per_worker=0.5), [node(64, 2)], (4, 0.5)),
+        (RayEngine(gpus_per_worker=0.2), [node(64, 1), node(64, 1)], (10, 0.2)),
         (RayEngine(gpus_per_worker=0), [node(3, 8)], (3, 0)),
         (RayEngine(workers=9), [node(2)], (9, 0)),
         (RayEngine(), [node(2), node(8, alive=False)], (2, 0)),
@@ -151,3 +152,54 @@ def test_a_cluster_without_room_is_refused(
 ) -> None:
     with pytest.raises(EngineError, match=message):
         engine.room(Nodes(nodes))
+
+
+@dataclass(eq=False)
+class _Remote:
+    """A method of an actor's: what is asked of it becomes a reference, here to (actor, items)."""
+
+    actor: Any
+
+    def remote(self, asked: Any) -> Any:
+        return (self.actor, tuple(asked) if isinstance(asked, list) else None)
+
+
+class _SlowFirst:
+    """As much of Ray as runs a pool: a chunk is answered at once, but the first only when nothing else is asked."""
+
+    class _Actor:
+        def __init__(self) -> None:
+            self.start = self.do = _Remote(self)
+
+    class exceptions:  # noqa: N801 (Ray's name)
+        RayTaskError = RayError = EngineError
+
+    def put(self, job: Any) -> Any:
+        return job
+
+    def remote(self) -> Any:
+        return self._Actor()
+
+    def wait(self, asked: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        return sorted(asked, key=lambda ref: ref[1] == (0,))[:1], []
+
+    def get(self, ref: Any) -> list[int]:
+        return [item * item for item in ref[1] or ()]
+
+    def kill(self, actor: Any) -> None:
+        pass
+
+
+def test_one_slow_chunk_does_not_let_the_others_run_through_all_items() -> None:
+    ray, drawn = _SlowFirst(), []
+
+    def items() -> Generator[int, None, None]:
+        for item in range(1000):
+            drawn.append(item)
+            yield item
+
+    workers = 3
+    results = _Pool(ray, ray, Squares(), items(), RayEngine(chunk=1)).results(workers)
+    assert next(results) == 0
+    assert workers * IN_HAND < len(drawn) <= workers * AHEAD
+    assert [0, *results] == [item * item for item in range(1000)]

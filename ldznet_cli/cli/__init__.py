@@ -33,7 +33,7 @@ EPILOG = """\b
 Examples:
   ldznet segment ./images --prompt "lamp" --prompt "red mushroom" --out masks
   ldznet segment ./images --prompt "lamp" | ldznet evaluate --gt annotations.json
-  ldznet cache-features ./images --gt annotations.json --cache features
+  ldznet cache-features ./images --gt annotations.json --negatives 2 --cache features
   ldznet train --gt annotations.json --cache features --net ldznet --out run
 
 \b
@@ -101,6 +101,7 @@ def _group() -> TyperGroup:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script: run `ldznet` with `arguments` (the process's own where None), return its exit code."""
     console.set_quiet(False)
+    console.require_streams()
     console.quiet_libraries()
     try:
         code = app(args=arguments, prog_name="ldznet", standalone_mode=False)

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ldznet_cli.errors import PipeClosed, shortened
@@ -22,6 +23,13 @@ def set_quiet(quiet: bool) -> bool:
     """The callback of --quiet: from here on `say`, `warn` and `progress` are silent."""
     _state["quiet"] = quiet
     return quiet
+
+
+def require_streams() -> None:
+    """A stream that was closed before we began (`2>&-`) leads nowhere: `print` would take the other one for it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (for good)
 
 
 def say(message: str) -> None:

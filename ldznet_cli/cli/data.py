@@ -76,6 +76,10 @@ def convert(
     if out is None:
         raise UsageError("no place for the result: name it with --out gt.json")
     source = _source(dataset, folder, split or (), split_by)
+    if any(out.exists() and out.samefile(path) for path in source.files):
+        raise UsageError(
+            f"--out {out} is a file of the data set, which is read: give the result another name"
+        )
     from ldznet_cli.samples.phrase_regions import write_coco
 
     done = write_coco(out, _counted(source), source.description, source.left_out)

@@ -59,6 +59,10 @@ def engine_of(
     if kind == "ray":
         if threads is not None:
             raise UsageError("--threads belongs to --engine local; with ray, use --threads-per-worker")
+        if gpus_per_worker is not None and gpus_per_worker > 1 and gpus_per_worker % 1:
+            raise UsageError(
+                f"--gpus-per-worker {gpus_per_worker:g}: expected a part of one GPU, or whole ones"
+            )
         from ldznet_cli.ray_engine import RayEngine
 
         return RayEngine(address, workers, gpus_per_worker, threads_per_worker or 1, chunk)

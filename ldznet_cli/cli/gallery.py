@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,47 +55,42 @@ def gallery(
     """
     if gt is None and (images is not None or groups is not None):
         raise UsageError("--images and --groups belong to --gt: give that too")
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder: expected one that `ldznet segment` wrote")
+    from ldznet_cli.inference.outputs import RECORDS
     from ldznet_cli.reporting.gallery import gallery as page
     from ldznet_cli.reporting.gallery import worst
     from ldznet_cli.samples.atomic import write_atomically
+    from ldznet_cli.samples.coco import load_coco
 
-    found, samples = _exhibits(folder, gt, images, groups)
-    kept = worst(found, limit)
+    samples = None if gt is None else load_coco(gt, images=images, groups=groups)
+    seen: Counter[str] = Counter()
+    kept = worst(_exhibits(folder, samples, seen), limit)
+    if not kept:
+        raise NothingToDo(f"{folder / RECORDS}: no records: expected what `ldznet segment` writes")
     path = out or folder / PAGE
-    about = f"{len(kept)} of {len(found)} masks of {folder}" + (f", against {gt}" if gt else "")
+    about = f"{len(kept)} of {seen['masks']} masks of {folder}" + (f", against {gt}" if gt else "")
     shown = _with_truth(kept, samples)
     content = page(shown, folder, title=f"Gallery: {folder.resolve().name}", about=about, thumbnail=thumbnail)
-    write_atomically(path, content.encode())
+    write_atomically(path, content.encode("utf-8", "backslashreplace"))  # a folder's name need not be text
     console.say(f"ldznet: {path}: {about}, {len(content) / 2**20:.1f} MB; open it in a browser")
-    if samples is not None and not any(exhibit.iou is not None for exhibit in found):
+    if samples is not None and not seen["compared"]:
         console.warn(f"{gt} knows none of these images and phrases: nothing is compared")
 
 
-def _exhibits(
-    folder: Path, gt: Path | None, images: Path | None, groups: Path | None
-) -> tuple[Sequence[Exhibit], SampleSet | None]:
-    """All records of the folder, with their IoU where there is a ground truth. Raises UsageError, NothingToDo."""
+def _exhibits(folder: Path, samples: SampleSet | None, seen: Counter[str]) -> Iterator[Exhibit]:
+    """The folder's records, with their IoU where there is a ground truth; `seen` counts them."""
     from ldznet_cli.inference.outputs import RECORDS
-    from ldznet_cli.inference.record_file import read_records
+    from ldznet_cli.inference.record_file import latest_records
     from ldznet_cli.reporting.gallery import Exhibit
-
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder: expected one that `ldznet segment` wrote")
-    records = list(read_records(folder / RECORDS))
-    if not records:
-        raise NothingToDo(f"{folder / RECORDS}: no records: expected what `ldznet segment` writes")
-    if gt is None:
-        return [Exhibit(record) for record in records], None
     from ldznet_cli.reporting.gallery_truth import compared
-    from ldznet_cli.samples.coco import load_coco
 
-    samples = load_coco(gt, images=images, groups=groups)
-    with console.progress(len(records), "masks") as progress:
-        found = []
-        for exhibit in compared(records, folder, samples):
-            found.append(exhibit)
+    records = latest_records(folder / RECORDS)
+    with console.progress(None, "masks") as progress:
+        for exhibit in map(Exhibit, records) if samples is None else compared(records, folder, samples):
+            seen.update(masks=1, compared=exhibit.iou is not None)
+            yield exhibit
             progress.advance()
-    return found, samples
 
 
 def _with_truth(exhibits: Sequence[Exhibit], samples: SampleSet | None) -> Iterator[Exhibit]:

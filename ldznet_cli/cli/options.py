@@ -68,7 +68,9 @@ Images = Annotated[
 Groups = Annotated[
     Path | None,
     typer.Option(
-        "--groups", metavar="JSON", help="Names that join several categories of --gt into one phrase."
+        "--groups",
+        metavar="JSON",
+        help="A file {phrase: [category ids]}: several categories of --gt joined into one phrase.",
     ),
 ]
 Device = Annotated[

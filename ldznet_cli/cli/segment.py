@@ -17,6 +17,7 @@ from ldznet_cli.cli.segment_plan import show_plan
 from ldznet_cli.cli.segment_report import Report
 from ldznet_cli.cli.segment_tasks import Asked, tasks_of
 from ldznet_cli.config import CLIPSEG, MASK_NAME, OUT_FOLDER, TEMPLATES
+from ldznet_cli.errors import UsageError
 
 
 def segment(
@@ -145,6 +146,8 @@ def segment(
         smooth=smooth,
         formats=formats_of(formats or (), no_overlay=no_overlay),
     )
+    if dry_run and retry_failed:
+        raise UsageError("--dry-run does not look at what has failed: leave out --retry-failed")
     tasks = tasks_of(asked, place)
     plan = plan_of(place, asked, tasks, name, rle)
     plan.check(tasks)

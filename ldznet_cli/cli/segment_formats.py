@@ -72,10 +72,13 @@ def _videos(asked: Asked, tasks: Sequence[Task], name: str) -> Iterator[MaskedVi
     from ldznet_cli.inference.clips import clip_of
     from ldznet_cli.inference.outputs import named
     from ldznet_cli.reporting import video
+    from ldznet_cli.samples.video import is_video
 
     rate = asked.rate or video.RATE
     stems: dict[tuple[Path, str], str] = {}
     for task in tasks:
+        if task.image.frame is None and is_video(task.image):
+            continue  # cannot be read, as its record will say
         for prompt in task.prompts:
             key = (clip_of(task.image), prompt.label)
             stems[key] = stems.get(key) or named(name, _clip_name(task.image), prompt.label)

@@ -13,23 +13,24 @@ if TYPE_CHECKING:
 
 
 def show_plan(tasks: Sequence[Task], plan: OutputPlan, *, as_json: bool) -> None:
-    """A line of JSON for each mask, or the summary alone; in words on standard error."""
-    rows = list(_rows(tasks, plan))
-    there = sum(all_there for _, all_there in rows)
-    summary = {
-        "out": str(plan.out),
-        "images": len(tasks),
-        "masks": len(rows),
-        "files_there": there,
-        "formats": list(plan.formats),
-    }
-    if as_json:
-        console.emit(json.dumps(summary, sort_keys=True))
-    else:
-        for row, _ in rows:
+    """A line of JSON for each mask, or the summary alone, with the run's own files; in words on standard error."""
+    masks = there = 0
+    for row, all_there in _rows(tasks, plan):
+        masks, there = masks + 1, there + all_there
+        if not as_json:
             console.emit(json.dumps(row, sort_keys=True))
+    if as_json:
+        summary = {
+            "out": str(plan.out),
+            "images": len(tasks),
+            "masks": masks,
+            "files_there": there,
+            "formats": list(plan.formats),
+            "files": [str(plan.out / name) for name in plan.own],
+        }
+        console.emit(json.dumps(summary, sort_keys=True))
     console.say(
-        f"ldznet: {len(rows)} masks of {len(tasks)} images would go to {plan.out}; the files of {there} are there "
+        f"ldznet: {masks} masks of {len(tasks)} images would go to {plan.out}; the files of {there} are there "
         "already (what comes from other settings is made anew)"
     )
 

@@ -57,7 +57,8 @@ class Report:
         self.failed: dict[tuple[str, str], str] = {}
         self._few: list[Record] = []
         self._labels: dict[str, _Sums] = {}
-        self._rough: list[tuple[float, str]] = []
+        self._rough = 0
+        self._roughest = (1.0, "")
 
     def too_many(self) -> bool:
         """Whether as many images have failed as are let through."""
@@ -89,7 +90,8 @@ class Report:
         if record.error is None:
             self._labels.setdefault(record.label, _Sums()).add(record)
         if record.polygon_iou is not None and record.polygon_iou < _ROUGH:
-            self._rough.append((record.polygon_iou, f"{record.image.name}, {record.label}"))
+            self._rough += 1
+            self._roughest = min(self._roughest, (record.polygon_iou, f"{record.image.name}, {record.label}"))
         if self.lines:
             console.emit(to_json(record))
         shown.advance()
@@ -112,9 +114,9 @@ class Report:
         elif not self.lines:
             self._table()
         if self._rough:
-            worst, where = min(self._rough)
+            worst, where = self._roughest
             console.warn(
-                f"the polygons of {len(self._rough)} masks keep less than {_ROUGH:.0%} of them (IoU; worst "
+                f"the polygons of {self._rough} masks keep less than {_ROUGH:.0%} of them (IoU; worst "
                 f"{worst:.2f}: {where}): records have each one's polygon_iou, --min-area drops specks"
             )
         resumed = f", {self.ledger.resumed} of them there already" if self.ledger.resumed else ""

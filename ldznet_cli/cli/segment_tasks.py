@@ -84,6 +84,7 @@ def _tasks(asked: Asked, out: Path) -> list[Task]:
     if texts and asked.prompts_from is not None:
         raise UsageError("--prompt and --prompts-from exclude each other: phrases come from one of them")
     if asked.prompts_from is not None:
+        _refuse_listing(asked)
         return _rows(asked) if is_rows(asked.prompts_from) else _annotated(asked)
     if asked.images is not None or asked.groups is not None:
         raise UsageError(
@@ -97,6 +98,15 @@ def _tasks(asked: Asked, out: Path) -> list[Task]:
         )
     prompts = prompts_of(texts, asked.negatives)
     return [Task(image, prompts) for image in _listed(asked, out)]
+
+
+def _refuse_listing(asked: Asked) -> None:
+    """Raises UsageError for what says how sources are searched, where a file says which images there are."""
+    given = {"--exclude": asked.exclude, "--no-recursive": not asked.recursive, "-0": asked.nul}
+    if alien := [name for name, value in given.items() if value]:
+        raise UsageError(
+            f"{alien[0]} belongs to images that are named; --prompts-from says itself which they are"
+        )
 
 
 def _listed(asked: Asked, out: Path) -> list[ImageRef]:

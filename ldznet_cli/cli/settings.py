@@ -89,20 +89,18 @@ def meaning_of(param: Any) -> Meaning:
     return key_of(param), param.help or ""
 
 
-def meanings(group: TyperGroup) -> Counter[Meaning]:
-    """How many commands below `group` have each option."""
-    return Counter(meaning_of(param) for _, leaf in leaves(group) for param in options_of(leaf).values())
-
-
 def _common_meaning(group: TyperGroup, key: str, where: str) -> Meaning:
-    """What `key` means to most commands. Raises UsageError where each takes it in another way."""
-    found = [(meaning, count) for meaning, count in meanings(group).most_common() if meaning[0] == key]
+    """What `key` means to most commands: to those of the group itself, where these have it, else to those below them.
+
+    Raises UsageError where each takes it in another way.
+    """
+    having = [(name, options[key]) for name, leaf in leaves(group) if key in (options := options_of(leaf))]
+    having = [(name, param) for name, param in having if name in group.commands] or having
+    found = Counter(meaning_of(param) for _, param in having).most_common()
     if len(found) > 1 and found[0][1] == 1:
-        having = [
-            f"[{name.replace(chr(32), chr(46))}]" for name, leaf in leaves(group) if key in options_of(leaf)
-        ]
+        tables = [f"[{name.replace(chr(32), chr(46))}]" for name, _ in having]
         raise UsageError(
-            f"{where}: '{key}' is another thing to each of {', '.join(having)}: put it in one of them"
+            f"{where}: '{key}' is another thing to each of {', '.join(tables)}: put it in one of them"
         )
     return found[0][0]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,11 +95,14 @@ def _cache(folder: Path) -> str:
 
 def own_cache() -> Finding:
     """Where this package keeps what can be made again."""
-    folder = user_cache()
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    size = sum(path.stat().st_size for path in files)
-    value = {"path": str(folder), "files": len(files), "bytes": size}
-    return Finding("cache", "own", value, f"{folder}: {len(files)} files, {size / 2**20:.1f} MB")
+    folder, files, size = user_cache(), 0, 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another run's, which renames what it has written
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                files, size = files + 1, size + status.st_size
+    value = {"path": str(folder), "files": files, "bytes": size}
+    return Finding("cache", "own", value, f"{folder}: {files} files, {size / 2**20:.1f} MB")
 
 
 def completion() -> Finding:

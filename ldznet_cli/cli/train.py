@@ -66,8 +66,8 @@ def train(
     """Train a segmentation net on annotated images.
 
     Features come from --cache where one is given (`ldznet cache-features`), else live from the LDM. The best
-    weights by validation, and the threshold that is best for them, are in RUN at any time; the same command goes on
-    with a run that was stopped, and ends with the very bits of an uninterrupted one.
+    weights by validation, and the threshold that is best for them, are in RUN from the first validation on; the same
+    command goes on with a run that was stopped, and ends with the very bits of an uninterrupted one.
 
     \b
     Examples:

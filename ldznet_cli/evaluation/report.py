@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from ldznet_cli.evaluation.subsets import ALL
@@ -108,7 +109,7 @@ class Report:
 
     def score(self, protocol: str, metric: str, threshold: str | None = None, subset: str = ALL) -> Score:
         """The first score of that name (and threshold rule). Raises KeyError, naming what there is."""
-        named = [score for score in self.scores if (score.protocol, score.subset) == (protocol, subset)]
+        named = self._named.get((protocol, subset), [])
         for score in named:
             if score.metric == metric and threshold in (None, score.threshold):
                 return score
@@ -116,6 +117,14 @@ class Report:
         raise KeyError(
             f"{protocol} {metric} at {threshold} of {subset}: there are {', '.join(there) or 'none'}"
         )
+
+    @cached_property
+    def _named(self) -> Mapping[tuple[str, str], list[Score]]:
+        """By protocol and subset: there may be thousands of categories."""
+        named: dict[tuple[str, str], list[Score]] = {}
+        for score in self.scores:
+            named.setdefault((score.protocol, score.subset), []).append(score)
+        return named
 
     def to_json(self) -> str:
         """Indented JSON with sorted keys."""

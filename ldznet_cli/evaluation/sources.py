@@ -16,6 +16,7 @@ from ldznet_cli.evaluation.mask_folder import PATTERNS, MaskFolder
 from ldznet_cli.evaluation.records import RECORDS_FILE, RecordedAnswers
 from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.samples.record import Record
+from ldznet_cli.samples.record_lines import latest_lines
 
 Given = str | Path | Mapping[tuple[str, str], NDArray[Any]] | Iterable[Record | str | bytes]
 
@@ -39,7 +40,7 @@ def _at(path: Path, samples: SampleSet) -> Answers:
     if path.is_dir():
         records = path / RECORDS_FILE
         if records.is_file():
-            return RecordedAnswers(_lines(records), source=str(records), folder=path)
+            return RecordedAnswers(latest_lines(records), source=str(records), folder=path)
         return MaskFolder(path, samples)
     if not path.is_file():
         raise UsageError(

@@ -23,6 +23,7 @@ from ldznet_cli.errors import ModelError, PromptError, WeightsUnavailable
 from ldznet_cli.inference.predictor import PredictorIdentity, ProbMap
 from ldznet_cli.ldm.digests import file_digest
 from ldznet_cli.ldm.folder import resolve_files
+from ldznet_cli.ldm.hub import TRANSFORMERS_FILES
 from ldznet_cli.ldm.quiet import quiet_libraries
 from ldznet_cli.samples.record import RecordGeometry
 from ldznet_cli.samples.templates import clean_phrase
@@ -32,8 +33,6 @@ THRESHOLD = 0.3
 
 LARGEST = 4096
 """Pixels of the model's square: the published one's is 352."""
-
-_FILES = ["*.json", "merges.txt", "model.safetensors", "model-*-of-*.safetensors"]
 
 
 class ClipSegPredictor:
@@ -51,7 +50,7 @@ class ClipSegPredictor:
         offline: bool = False,
     ) -> None:
         """Raises WeightsUnavailable: no such folder or hub id, no network, files missing; ModelError: not a CLIPSeg."""
-        folder = resolve_files(folder_or_hub_id, _FILES, offline=offline)
+        folder = resolve_files(folder_or_hub_id, TRANSFORMERS_FILES, offline=offline)
         self.processor, model = _load(folder)
         self.model = model.to(device=device, dtype=dtype).eval()
         self.device, self.dtype, self.batch = torch.device(device), dtype, batch

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from ldznet_cli.config import MASK_NAME
@@ -66,6 +67,13 @@ class OutputPlan:
         names = [made.name for made in self.masks] + [made.name for made in self.images]
         return (*names, *(made.name for made in self.runs))
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The files, below OUT, that tell of the run as a whole; FAILED where there are failures."""
+        beside = chain.from_iterable(made.beside() for made in self.images)
+        whole = chain.from_iterable(made.files for made in self.runs)
+        return (RECORDS, FAILED, MANIFEST, *beside, *whole)
+
     def paths(self, image: str, prompt: Prompt) -> Paths:
         """The files of the masks of the image called so."""
         stem = named(self.name, image, prompt.label)
@@ -79,7 +87,7 @@ class OutputPlan:
     def check(self, tasks: Sequence[Task]) -> None:
         """Raises UsageError, before anything is done, when two results would have the same file, leave OUT, or be
         written over one of the images."""
-        taken: dict[Path, str] = {self.out / name: f"OUT's own {name}" for name in self._own()}
+        taken: dict[Path, str] = {self.out / name: f"OUT's own {name}" for name in self.own}
         folders: dict[Path, str] = {}
         for task in tasks:
             source = str(task.image.path)
@@ -107,13 +115,6 @@ class OutputPlan:
                     f"{shown(path)} is one of the images, and results of {owner.partition(': ')[0]} would be written "
                     "over it: give another --out, or remove it if an earlier run has left it there"
                 )
-
-    def _own(self) -> Iterator[str]:
-        yield from (RECORDS, FAILED, MANIFEST)
-        for made in self.images:
-            yield from made.beside()
-        for whole in self.runs:
-            yield from whole.files
 
     def _claims(self, task: Task) -> Iterator[tuple[Path, str]]:
         """Each file with the (image, label) whose it is."""

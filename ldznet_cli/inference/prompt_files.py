@@ -55,7 +55,7 @@ def read_rows(
     )
     asked: dict[str, list[Prompt]] = {}
     for image, prompt in _read(rows, negatives, name):
-        asked.setdefault(image, []).append(prompt)
+        asked.setdefault(os.path.normpath(image), []).append(prompt)
     if not asked:
         raise NothingToDo(f"{name} has no row: expected image and prompt in each")
     refs = _named(list(asked), folder or path.parent)

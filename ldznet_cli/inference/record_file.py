@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from ldznet_cli.errors import AnnotationError, LdznetError
 from ldznet_cli.samples.atomic import not_written, open_atomically
 from ldznet_cli.samples.record import Record, parse, to_json
+from ldznet_cli.samples.record_lines import latest_lines
 
 Key = tuple[str, str]
 """The image's name and the label: what the files of a record are called by."""
@@ -174,6 +175,12 @@ def read_records(path: Path) -> Iterator[Record]:
     """The records of a file, none where it is not there. A line that is none (the last one of a run that was killed) is
     left out: what it told of is made anew. Raises LdznetError."""
     return (record for _, line in _lines(path) if (record := _parsed(line)) is not None)
+
+
+def latest_records(path: Path) -> Iterator[Record]:
+    """The same, of several of one image and label the last, as `RecordFile` has them."""
+    if path.exists():
+        yield from (record for line in latest_lines(path) if (record := _parsed(line)) is not None)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldznet_cli.errors import UsageError, WeightsUnavailable
+from ldznet_cli.errors import ModelError, UsageError, WeightsUnavailable
 from ldznet_cli.ldm.folder import read_json, resolve_files
 
 CLIP_MERGES = 49_152 - 256 - 2
@@ -40,7 +40,10 @@ def find_vocabulary(name: str, *, offline: bool = False) -> Vocabulary:
         folder = folder / "tokenizer"
     if not (folder / "merges.txt").is_file():
         raise WeightsUnavailable(f"{folder} holds no CLIP tokenizer: merges.txt is missing")
-    lines = (folder / "merges.txt").read_text("utf-8").splitlines()
+    try:
+        lines = (folder / "merges.txt").read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{folder / 'merges.txt'} is not UTF-8 text: fetch it again") from error
     merges = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
     return Vocabulary(read_json(folder / "vocab.json"), tuple((merge[0], merge[-1]) for merge in merges))
 
@@ -75,9 +78,15 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, length: int, pad: str)
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), "utf-8")
 
 
+def byte_letters() -> dict[int, str]:
+    """The printable letter that stands for each byte, as in GPT-2's and CLIP's files, in the order of their numbers."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {byte: chr(byte) for byte in plain} | {byte: chr(256 + i) for i, byte in enumerate(others)}
+
+
 def _of_merges(merges: list[Merge]) -> Vocabulary:
     """CLIP numbers 256 letters for the bytes, the same at a word's end, the merges, and the two special tokens."""
-    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    letters = [chr(byte) for byte in plain] + [chr(256 + i) for i in range(256 - len(plain))]
+    letters = byte_letters().values()
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), *(a + b for a, b in merges), START, END]
     return Vocabulary({token: number for number, token in enumerate(tokens)}, tuple(merges))

@@ -66,7 +66,7 @@ def _encoder_on_meta(folder: Path, config: dict[str, Any]) -> tuple[Any, set[str
     """The autoencoder without its decoder, on the meta device, and the keys of the whole."""
     if (kind := config.get("_class_name")) not in FIRST_STAGES:
         raise ModelError(f"{folder} is a {kind}: a first stage is an {' or an '.join(FIRST_STAGES)}")
-    with on_meta(folder):
+    with on_meta(folder / "config.json"):
         import diffusers
 
         autoencoder = getattr(diffusers, kind).from_config(config)

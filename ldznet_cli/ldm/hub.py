@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
-from ldznet_cli.errors import DiskFull, WeightsUnavailable
+from ldznet_cli.errors import DiskFull, WeightsUnavailable, no_room
 from ldznet_cli.ldm.quiet import quiet_libraries
 
 WEIGHT_STEMS = {
@@ -18,6 +17,9 @@ WEIGHT_STEMS = {
 
 RAW_VARIANT = ".non_ema"
 """Before `.safetensors` in the name of the UNet's raw weights, where a repository has them beside the average."""
+
+TRANSFORMERS_FILES = ["*.json", "*.txt", "model.safetensors", "model-*-of-*.safetensors"]
+"""What a model of transformers' kind consists of: CLIPSeg, for `ldznet segment --predictor clipseg`."""
 
 _CONFIGS = ("unet/config.json", "vae/config.json", "text_encoder/config.json")
 
@@ -88,8 +90,8 @@ def _snapshot(
                     tqdm_class=bars,
                 )
             )
-    except (HTTPError, OSError, ValueError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:
+    except (HTTPError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: some of hf_xet's
+        if no_room(error):
             raise DiskFull(
                 f"no space left for {hub_id} in the hub's cache: make room or set HF_HOME"
             ) from error
@@ -109,6 +111,8 @@ def _reason(hub_id: str, revision: str | None, offline: bool, error: Exception) 
         return f"{hub_id} has no revision {revision!r} on {hub}"
     if isinstance(error, errors.LocalEntryNotFoundError):
         forbidden = offline or is_offline_mode()
-        why = "the hub may not be asked (offline)" if forbidden else f"{hub} cannot be reached"
+        answer = getattr(error.__cause__, "response", None)  # too many requests, say
+        reached = f"{hub} cannot be reached" if answer is None else f"{hub} answers {answer.status_code}"
+        why = "the hub may not be asked (offline)" if forbidden else reached
         return f"{hub_id} is not in {cache}, and {why}"
     return f"{hub_id} could not be fetched from {hub}: {' '.join(str(error).split()) or type(error).__name__}"

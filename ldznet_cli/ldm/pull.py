@@ -8,15 +8,13 @@ from pathlib import Path
 
 from ldznet_cli.errors import UsageError, WeightsUnavailable
 from ldznet_cli.ldm.folder import checked_hub_id, find_parts, read_json, weight_files
-from ldznet_cli.ldm.hub import RAW_VARIANT, WEIGHT_STEMS, download, fetch
+from ldznet_cli.ldm.hub import RAW_VARIANT, TRANSFORMERS_FILES, WEIGHT_STEMS, download, fetch
 from ldznet_cli.ldm.record import write_record
 from ldznet_cli.ldm.staging import refuse_filled, staged
 
 _ALL = ("unet", "vae", "text_encoder", "")
 _NO_UNET = ("vae", "text_encoder")
 _RAW_UNET = f"unet/{WEIGHT_STEMS['unet']}{RAW_VARIANT}.safetensors"
-_TRANSFORMERS = ["*.json", "*.txt", "model.safetensors", "model-*-of-*.safetensors"]
-"""What a model of transformers' kind consists of: CLIPSeg, for `ldznet segment --predictor clipseg`."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def _fetch(hub_id: str, revision: str | None, raw: bool, offline: bool, bars: ty
                 "single-file checkpoint that holds both"
             )
     elif _is_of_transformers(folder):
-        return fetch(hub_id, _TRANSFORMERS, revision=revision, offline=offline, bars=bars)
+        return fetch(hub_id, TRANSFORMERS_FILES, revision=revision, offline=offline, bars=bars)
     return folder
 
 
@@ -87,7 +85,7 @@ def _is_of_transformers(folder: Path) -> bool:
 def _files(folder: Path, raw: bool) -> list[Path]:
     """The files that make up the model, and no others that the cache may hold beside them."""
     if _is_of_transformers(folder):
-        found = [path for pattern in _TRANSFORMERS for path in folder.glob(pattern)]
+        found = [path for pattern in TRANSFORMERS_FILES for path in folder.glob(pattern)]
         if not any(path.suffix == ".safetensors" for path in found):
             raise WeightsUnavailable(f"{folder} holds no model.safetensors: pickles are not read")
         return found

@@ -15,6 +15,7 @@ from ldznet_cli.ldm.folder import read_json
 
 FORMAT = "ldznet.ldm/1"
 RECORD = "ldznet.json"
+_LOADED = (".safetensors", ".json", ".txt")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -51,7 +52,8 @@ def read_record(folder: Path) -> LdmRecord | None:
 def verify(folder: Path) -> dict[str, str]:
     """SHA-256 of each file, read anew, against the record, or against what the hub's cache calls its files.
 
-    Raises ModelError naming every file that is missing or another, and for a folder without recorded hashes.
+    Raises ModelError naming every file that is missing, another, or not in the record though it might be loaded, and
+    for a folder without recorded hashes.
     """
     record = read_record(folder)
     expected = record.files if record else _hub_files(folder)
@@ -59,7 +61,16 @@ def verify(folder: Path) -> dict[str, str]:
         raise ModelError(
             f"{folder}: no hashes are recorded in it; folders of `ldznet weights` and of the hub's cache have them"
         )
-    return check_files(folder, expected, RECORD if record else "the hub's cache")
+    return check_files(folder, expected, RECORD if record else "the hub's cache", _unnamed(folder, record))
+
+
+def _unnamed(folder: Path, record: LdmRecord | None) -> list[str]:
+    """What might be loaded, but is not in the record of a folder that has one."""
+    if record is None:
+        return []
+    there = (path for path in sorted(folder.rglob("*")) if path.suffix in _LOADED and path.is_file())
+    names = (path.relative_to(folder).as_posix() for path in there)
+    return [name for name in names if name != RECORD and name not in record.files]
 
 
 def check_files(

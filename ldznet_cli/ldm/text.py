@@ -66,7 +66,7 @@ def _model_on_meta(folder: Path, config: dict[str, Any]) -> Any:
     kinds = config.get("architectures") or ["CLIPTextModel"]
     if "CLIPTextModel" not in kinds:
         raise ModelError(f"{folder} is a {kinds[0]}: Stable Diffusion 1.x and 2.x have a CLIPTextModel")
-    with on_meta(folder):
+    with on_meta(folder / "config.json"):
         from transformers import CLIPTextConfig, CLIPTextModel
 
         return CLIPTextModel(CLIPTextConfig.from_dict(config))

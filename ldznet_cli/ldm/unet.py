@@ -28,7 +28,7 @@ class FrozenUNet:
         cls, folder: Path, config: dict[str, Any], blocks: Blocks, device: torch.device, dtype: torch.dtype
     ) -> FrozenUNet:
         """`blocks` None keeps the UNet whole. Raises UsageError, WeightsUnavailable, ModelError."""
-        with on_meta(folder):
+        with on_meta(folder / "config.json"):
             from diffusers import UNet2DConditionModel
 
             unet = UNet2DConditionModel.from_config(config)

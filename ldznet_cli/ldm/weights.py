@@ -58,8 +58,8 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def on_meta(folder: Path) -> Iterator[None]:
-    """What is built in the block from `folder`'s config.json has shapes, but neither values nor memory yet.
+def on_meta(where: Path) -> Iterator[None]:
+    """What is built in the block, of what `where` (a file) says, has shapes, but neither values nor memory yet.
 
     Raises ModelError for a configuration that the library makes nothing of.
     """
@@ -70,9 +70,7 @@ def on_meta(folder: Path) -> Iterator[None]:
             yield
         except (StrictDataclassError, ValueError, TypeError, KeyError, AttributeError) as error:
             reason = " ".join(str(error).split())
-            raise ModelError(
-                f"{folder}/config.json describes no model that can be built: {reason}"
-            ) from error
+            raise ModelError(f"{where} describes no model that can be built: {reason}") from error
 
 
 def fill(

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from ldznet_cli.ldm.clip_vocabulary import byte_letters
 from ldznet_cli.miniature.ldm_recipe import TextRecipe
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -24,13 +25,6 @@ _PARTS = re.compile(r"[a-z]+|[0-9]|[^\sa-z0-9]+")
 """CLIP's pre-tokenizer, as far as captions go: runs of letters, single digits, runs of anything else."""
 
 Merge = tuple[str, str]
-
-
-def byte_letters() -> dict[int, str]:
-    """The printable letter that stands for each byte, as in GPT-2's and CLIP's files."""
-    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {byte: chr(byte) for byte in plain} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
 def count_words(captions: Iterable[str]) -> Counter[str]:

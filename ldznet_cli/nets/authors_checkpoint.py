@@ -87,6 +87,8 @@ def import_official(
     bare = {key.removeprefix(_PREFIX[weights]).replace(".", ""): shape for key, shape in found.items()}
     if not any(key.startswith("final") for key in bare):
         raise ModelError(_no_net(state, where))
+    if any(key.startswith("down_blocks") for key in bare):
+        raise ModelError(f"{where} is a net of ldznet's own: its folder is what --model takes")
     if not any(key.startswith("input_blocks") for key in bare):
         raise ModelError(f"{where}: a head (final.*) without its U-Net (input_blocks.*); copy the file anew")
     config = _configuration(bare, ldm_unet, where)

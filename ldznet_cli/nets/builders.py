@@ -21,7 +21,7 @@ STABLE_DIFFUSION_1 = UNetConfig(
     attention_heads=(8, 8, 8, 8),
     cross_attention_dim=768,
 )
-"""The UNet of Stable Diffusion 1.x: 859.5 M parameters, 16 blocks (method.md)."""
+"""The UNet of Stable Diffusion 1.x: 859.5 M parameters, 16 blocks."""
 
 PAPER_LATENT = 48
 """Side of the latent the paper trains on: 384 pixels / 8."""

@@ -80,7 +80,7 @@ class UNetConfig:
 class NetConfig:
     """One segmentation net: which of the three, on which U-Net, with which LDM blocks, and how they come in.
 
-    blocks:      indices of the LDM's blocks that are injected (LD-ZNet only; the paper's are 5..9, method.md)
+    blocks:      indices of the LDM's blocks that are injected (LD-ZNet only; the paper's are 5..9)
     fusion:      "cross-attention" (the paper's) or "concat" (its ablation, table 4); LD-ZNet only
     head_width:  channels between the U-Net's last convolution and the last one of the head; 1 in the paper
     pool_latent: side of the square latent that the attention pools' positional embeddings are learned for

@@ -1,6 +1,6 @@
 """Which spatial transformers a U-Net has, and their numbers: in order down, middle, up, from 0.
 
-The LDM's UNet and the net's have the same shape, so a block's index names it in both (method.md, "numbering").
+The LDM's UNet and the net's have the same shape, so a block's index names it in both.
 """
 
 from __future__ import annotations

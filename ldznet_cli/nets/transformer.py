@@ -41,7 +41,7 @@ class TransformerBlock(nn.Module):
     """Residual self-attention, text cross-attention, cross-attention to the pooled LDM feature, feed-forward.
 
     The third is there with `looks_at_ldm` only; its queries are the net's tokens, its keys and values the pool's,
-    all as wide as the block (method.md, "LD-ZNet").
+    all as wide as the block.
     """
 
     def __init__(self, width: int, heads: int, text_width: int, looks_at_ldm: bool) -> None:

@@ -173,7 +173,8 @@ def training_curves(runs: Mapping[str, TrainingCurve], *, x_label: str) -> bytes
                 losses.plot(xs, ys, color=colour, alpha=0.2, linewidth=0.8)
                 losses.plot(_running_mean(xs), _running_mean(ys), color=colour, linewidth=1.6)
             points = [(x, 100 * value) for x, value in run.validations]
-            scores.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=name)
+            label = name.replace("$", r"\$")  # between two of them there would be mathematics
+            scores.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
         losses.set(xlabel=x_label, ylabel="binary cross-entropy", yscale="log")
         losses.yaxis.set_major_locator(_one_two_five())
         losses.yaxis.set_major_formatter("{x:g}")

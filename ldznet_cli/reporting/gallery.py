@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,10 @@ def gallery(
     )
 
 
-def worst(exhibits: Sequence[Exhibit], count: int) -> list[Exhibit]:
-    """The `count` with the lowest IoU, those without one last, in the order they came in."""
-    order = sorted(range(len(exhibits)), key=lambda place: _rank(exhibits[place]))
-    return [exhibits[place] for place in sorted(order[:count])]
+def worst(exhibits: Iterable[Exhibit], count: int) -> list[Exhibit]:
+    """The `count` with the lowest IoU, those without one last, in the order they came in; no others are kept."""
+    kept = nsmallest(count, enumerate(exhibits), key=lambda placed: _rank(placed[1]))
+    return [exhibit for _, exhibit in sorted(kept, key=lambda placed: placed[0])]
 
 
 def _rank(exhibit: Exhibit) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import tee
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,13 @@ from ldznet_cli.samples.record import Record
 from ldznet_cli.samples.sample import Sample
 
 
-def compared(records: Sequence[Record], folder: Path, samples: SampleSet) -> Iterator[Exhibit]:
+def compared(records: Iterable[Record], folder: Path, samples: SampleSet) -> Iterator[Exhibit]:
     """Each record with its IoU at its own threshold and at the image's size, as the `native` protocol takes it, and
     without one where the ground truth does not know its image or phrase, or it has failed. Truths are not drawn yet:
     `with_truth` does that for those that are shown."""
     matcher = Matcher(samples)
-    answers = RecordedAnswers(records, source="records", folder=folder)
+    records, read = tee(records)
+    answers = RecordedAnswers(read, source="records", folder=folder)
     for record, answer in zip(records, answers, strict=True):
         yield Exhibit(record, _iou(answer, _samples_of(answer, matcher, samples)))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,6 +42,10 @@ _OPTIONS = {"crf": "18", "threads": "1", "colorspace": "bt709"}
 """One thread: another number of them gives other bytes."""
 
 
+_AT_ONCE = 4
+"""Videos of a clip that are written in one pass over its frames: an encoder holds back some forty (350 MB at 1080p)."""
+
+
 def cutout(image: Image.Image, mask: NDArray[np.bool_], _label: str) -> Image.Image:
     """What the mask holds, on black: no player is sure to know videos with alpha."""
     return Image.fromarray(np.where(mask[..., None], np.asarray(image), np.uint8(0)))
@@ -73,18 +78,41 @@ class MaskedVideo:
         return tuple(self.places.values())
 
     def write(self, out: Path, records: Iterable[Record]) -> None:
-        """Clip after clip, all labels of one in one pass. Raises DiskFull, LdznetError (frames of two sizes)."""
-        whole = (record for record in records if record.error is None)
+        """Clip after clip, in as many passes over the `records` as the labels need.
+
+        Raises DiskFull, LdznetError (frames of two sizes).
+        """
         with ImageReader() as reader:
-            for clip, found in groupby(whole, lambda record: clip_of(self._ref(record))):
-                with ExitStack() as open_files:
-                    self._write(out, clip, found, reader, open_files)
+            for labels in self._passes():
+                whole = (record for record in records if record.error is None)
+                for clip, found in groupby(whole, lambda record: clip_of(self._ref(record))):
+                    if clip in labels:
+                        with ExitStack() as open_files:
+                            self._write(out, clip, labels[clip], found, reader, open_files)
+
+    def _passes(self) -> list[dict[Path, list[str]]]:
+        """The labels of each clip that are written together."""
+        passes: list[dict[Path, list[str]]] = []
+        seen: Counter[Path] = Counter()
+        for clip, label in self.places:
+            number = seen[clip] // _AT_ONCE
+            seen[clip] += 1
+            if number == len(passes):
+                passes.append({})
+            passes[number].setdefault(clip, []).append(label)
+        return passes
 
     def _ref(self, record: Record) -> ImageRef:
         return self.images[record.image.name]
 
     def _write(
-        self, out: Path, clip: Path, records: Iterable[Record], reader: ImageReader, open_files: ExitStack
+        self,
+        out: Path,
+        clip: Path,
+        labels: Collection[str],
+        records: Iterable[Record],
+        reader: ImageReader,
+        open_files: ExitStack,
     ) -> None:
         encoders: dict[str, _Encoder] = {}
         for number, (ref, found) in enumerate(groupby(records, self._ref)):
@@ -92,6 +120,8 @@ class MaskedVideo:
             rate = self.rate if ref.frame is None else reader.rate
             time = float(number / rate) if ref.frame is None else ref.frame.time
             for record in found:
+                if record.label not in labels:
+                    continue
                 if record.label not in encoders:
                     opened = _encoder(out / self.places[clip, record.label], image.size, rate)
                     encoders[record.label] = open_files.enter_context(opened)

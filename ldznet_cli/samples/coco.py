@@ -44,10 +44,6 @@ class SampleSet:
             found.setdefault(sample.image, []).append(sample)
         return {image: tuple(samples) for image, samples in found.items()}
 
-    def crowd_pixels(self) -> int:
-        """How many pixels the samples leave out of the count, summed over samples. Draws every ignored region."""
-        return sum(int(sample.ignore().sum()) for sample in self.samples if sample.ignored)
-
 
 def load_coco(
     gt: str | Path,

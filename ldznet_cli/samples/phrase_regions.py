@@ -46,6 +46,8 @@ class PhraseRegions(Protocol):
     """A data set, or the chosen splits of one: `PhraseCut`, `RefCoco`."""
 
     description: str
+    files: tuple[Path, ...]
+    """What is read."""
     left_out: Counter[str]
     """What is not among the samples, and why: grows while they are read."""
 
@@ -71,7 +73,8 @@ def write_coco(
     """Write the samples as a COCO-style file, one at a time; it is whole or not there.
 
     Each instance is an annotation with its `phrase` and its sample's `sample_id`, by which `load_coco` keeps apart
-    what the data set keeps apart. Phrases without words are left out, and counted in `left_out`.
+    what the data set keeps apart. Phrases without words, or with control characters, are left out
+    and counted in `left_out`.
 
     Raises AnnotationError (broken polygons, ids that occur twice), NothingToDo (no sample), DiskFull, LdznetError.
     """
@@ -95,7 +98,9 @@ def _annotations(
         try:
             clean_phrase(region.phrase)
         except PromptError:
-            left_out["phrases without words"] += 1
+            left_out[
+                "phrases with control characters" if region.phrase.strip() else "phrases without words"
+            ] += 1
             continue
         if region.id in seen:
             raise AnnotationError(f"sample {region.id!a} occurs twice: ids have to be unique")

@@ -35,6 +35,7 @@ class PhraseCut:
         self._folder = folder
         self._list = _image_list(folder)
         self.splits = _splits(folder, splits)
+        self.files = (self._list, *(folder / _refer(split) for split in self.splits))
         self.left_out: Counter[str] = Counter()
         self.description = f"PhraseCut, {', '.join(self.splits)}"
 

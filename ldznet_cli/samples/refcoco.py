@@ -48,6 +48,7 @@ class RefCoco:
                 f"{_INSTANCES} and refs(unc).p"
             )
         path = _refs_file(folder, split_by)
+        self.files: tuple[Path, ...] = (self._instances, path)
         refs = _read_refs(path)
         self._refs, self.splits = _chosen(refs, splits, path)
         self.description = f"{folder.resolve().name}, {path.name}: {', '.join(self.splits)}"

@@ -78,7 +78,7 @@ _HARMLESS = ("checkpoint_every", "keep", "passes", "recompute", "workers")
 
 PRESETS: Mapping[str, TrainConfig] = {
     # 8 devices x batch 4; base learning rate 5e-7 per sample and device; AdamW as PyTorch has it; no clipping,
-    # no negatives, reduce on plateau; step 146,000 is where the published weights stand (method.md, Training).
+    # no negatives, reduce on plateau; step 146,000 is where the published weights stand.
     "paper": TrainConfig(
         steps=146_000,
         batch=32,

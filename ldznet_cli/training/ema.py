@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class Ema:
     """A second copy of a net whose weights trail the trained ones.
 
-    The decay of update n (counted from 1) is min(decay, (1 + n) / (10 + n)), as in the authors' LitEma
-    (parity/README.md, fact 8); the average starts as a copy of the net.
+    The decay of update n (counted from 1) is min(decay, (1 + n) / (10 + n)), as in the authors' LitEma;
+    the average starts as a copy of the net.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:

@@ -1,4 +1,4 @@
-"""How good a net is on held-out samples, by the `native` protocol of metrics.md, and the best threshold there."""
+"""How good a net is on held-out samples, by the `native` protocol, and the best threshold there."""
 
 from __future__ import annotations
 

@@ -200,6 +200,11 @@ def test_settings_from_the_file(place: Path, run: Any, tiny_ldm: Path) -> None:
         (["images", "--prompt", "lamp", "--retry-failed"], 4, "nothing has failed in ldznet-cache"),
         (["images", "--prompt", "lamp", "--address", "auto"], 2, "--address belongs to --engine ray"),
         (["images", "--prompt", "lamp", "--workers", "2"], 2, "--workers belongs to --engine ray"),
+        (
+            ["images", "--prompt", "lamp", "--engine", "ray", "--gpus-per-worker", "1.5"],
+            2,
+            "--gpus-per-worker 1.5: expected a part of one GPU, or whole ones",
+        ),
         (["images", "--prompt", "lamp", "--gpus-per-worker", "0"], 2, "--gpus-per-worker belongs to"),
         (["images", "--prompt", "lamp", "--threads-per-worker", "1"], 2, "--threads-per-worker belongs to"),
         (["images", "--prompt", "lamp", "--engine", "ray", "--threads", "1"], 2, "--threads belongs to"),

@@ -57,6 +57,8 @@ def test_refcoco_scores_every_sentence(tmp_path: Path, capsys: pytest.CaptureFix
         (["refcoco", "data", "--out", "gt.json", "--split-by", "me"], 2, "refs(me).p: no such file"),
         (["refcoco", "data", "--out", "gt.json", "--split", "x"], 2, "no split 'x'"),
         (["refcoco", "data", "--out", "data"], 1, "data: cannot be written"),
+        (["refcoco", "data", "--out", "data/refs(unc).p"], 2, "is a file of the data set, which is read"),
+        (["refcoco", "data", "--out", "data/../data/instances.json"], 2, "is a file of the data set"),
     ],
 )
 def test_mistakes(

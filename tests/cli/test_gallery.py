@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,32 @@ def test_mistakes(
 ) -> None:
     assert main(["gallery", *arguments]) == code
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_of_several_records_of_a_mask_the_last_one_counts(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a folder that another run, with other settings, is writing into."""
+    path = out / "records.jsonl"
+    lines = path.read_text().splitlines()
+    stale = [json.dumps(json.loads(line) | {"score": 0.125, "threshold": 0.99}) for line in lines[:2]]
+    path.write_text("\n".join([*stale, *lines]) + "\n")
+    assert main(["gallery", "out", "--gt", "gt.json"]) == 0
+    assert "7 of 7 masks" in capsys.readouterr().err
+    assert 0.125 not in {item["score"] for item in data(out / "gallery.html")["items"]}
+    said = []
+    for content in (path.read_text(), "\n".join(lines) + "\n"):
+        path.write_text(content)
+        assert main(["evaluate", "--gt", "gt.json", "--pred", "out", "--json"]) == 0
+        printed, err = capsys.readouterr()
+        said.append(json.loads(printed)["scores"])
+        assert "twice" not in err
+    assert said[0] == said[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes")
+def test_a_folder_whose_name_is_no_text(out: Path) -> None:
+    there = os.fsdecode(b"out\xff")
+    out.rename(there)
+    assert main(["gallery", there, "-q"]) == 0
+    assert len(data(Path(there) / "gallery.html")["items"]) == 7

@@ -163,6 +163,15 @@ def test_a_reader_that_goes_away_for_real() -> None:
         assert run.wait(30) == 141
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell's words")
+@pytest.mark.parametrize("command", ["--version >&-", "init 2>&-"])
+def test_what_goes_to_a_closed_stream_goes_nowhere(command: str, tmp_path: Path) -> None:
+    """Not to the other one, and nothing fails."""
+    script = f"{sys.executable} -m ldznet_cli {command}"
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_ctrl_c_for_real() -> None:
     script = (
         "import os, signal, time\nfrom ldznet_cli import cli\n"

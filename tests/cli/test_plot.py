@@ -47,6 +47,10 @@ def test_a_training_is_drawn_into_its_own_folder(run: Path, capsys: pytest.Captu
     assert (run / "training.png").read_bytes() != first
 
 
+def test_a_run_s_name_is_no_mathematics(run: Path, tmp_path: Path) -> None:
+    assert main(["plot", str(changed(run, tmp_path / "a$b_$")), "-q"]) == 0
+
+
 def test_runs_of_the_same_name_are_told_apart(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_dry_run_s_summary(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
         "masks": 6,
         "files_there": 3,
         "formats": ["prob", "overlay", "mask"],
+        "files": [f"ldznet-out/{name}" for name in ("records.jsonl", "failed.jsonl", "run.json")],
     }
 
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
+import ldznet_cli.cli
 from ldznet_cli.cli import settings
 from ldznet_cli.errors import UsageError
 
@@ -114,3 +116,11 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(file: dict[str, An
     with pytest.raises(UsageError) as caught:
         run(file, "train")
     assert message in str(caught.value)
+
+
+def test_what_two_commands_of_a_group_share_does_not_decide_for_the_verbs() -> None:
+    """`weights import` and `import-ldm` take the same --out; to each plain verb it is another thing."""
+    verbs = typer.main.get_command(ldznet_cli.cli.app)
+    assert isinstance(verbs, TyperGroup)
+    with pytest.raises(UsageError, match="'out' is another thing to each of .*\\[segment\\]"):
+        settings.default_map(verbs, {"out": "masks"}, {})

@@ -194,12 +194,14 @@ def test_pull_into_a_folder_of_its_own(hub: SmallHub, capsys: pytest.CaptureFixt
     assert not any(path.is_symlink() for path in Path("sd").rglob("*"))
     assert json.loads(runs(capsys, "show", "sd", "--json")[0])["source"]["weights"] == "raw"
     assert FrozenLDM.load("sd").blocks == (3, 4, 5, 6, 7)
+    Path("sd/tokenizer/tokenizer.json").write_text("{}")  # would be read, had it been there
     Path("sd", UNET).write_bytes(b"")
     Path("sd/scheduler/scheduler_config.json").unlink()
     assert main(["weights", "verify", "sd"]) == 1
     line = capsys.readouterr().err
     assert f"{UNET}: its hash is e3b0c44298fc, expected " in line
     assert "scheduler/scheduler_config.json is missing" in line
+    assert "tokenizer/tokenizer.json is there, though ldznet.json does not name it" in line
 
 
 def test_pull_of_clipseg(hub: SmallHub, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,6 +85,11 @@ def test_other_tasks_stay_where_they_are() -> None:
     assert looked == ["none.mkv", "a.mp4"]
 
 
+def test_a_video_that_cannot_be_read_is_no_picture_of_its_folder() -> None:
+    tasks = [task("f0.png"), task("none.mkv"), task("f1.png"), task("nil.mp4")]
+    assert [one.image.name for one in in_time(tasks, Thinning(2))] == ["f0.png", "none.mkv", "nil.mp4"]
+
+
 def test_folders_are_put_into_the_order_of_their_numbers() -> None:
     tasks = [task(f"{folder}/frame{n}.png") for n in (1, 10, 2) for folder in ("b", "a")]
     assert [one.image.name for one in in_time(tasks)] == [

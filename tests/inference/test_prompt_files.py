@@ -40,7 +40,7 @@ def test_rows_of_json(tmp_path: Path) -> None:
     lines = [
         {"image": "a/1.jpg", "prompt": "dog|puppy", "negative": ["cat"], "id": 7},
         {"image": "b.jpg", "prompt": "tree=plant"},
-        {"image": "a/1.jpg", "prompt": "sky", "label": "blue", "negative": "sea|lake"},
+        {"image": "./a//1.jpg", "prompt": "sky", "label": "blue", "negative": "sea|lake"},
     ]
     found = rows(tmp_path, "x.jsonl", "\n\n".join(map(json.dumps, lines)) + "\n", negatives=["car"])
     dog = Prompt("dog|puppy", "dog", ("dog", "puppy"), ("car", "cat"))

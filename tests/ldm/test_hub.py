@@ -69,7 +69,8 @@ def test_another_first_stage_from_the_hub(hub: SmallHub, tiny_ldm: Path, tmp_pat
         (401, "GatedRepo", "owner/model is gated: accept its licence at"),
         (401, "RepoNotFound", "knows no model owner/model: check the name"),
         (404, "RepoNotFound", "knows no model owner/model: check the name"),
-        (500, "", "owner/model"),
+        (500, "", "owner/model is not in .*, and http.* answers 500"),
+        (429, "", "owner/model is not in .*, and http.* answers 429"),
     ],
 )
 def test_what_the_hub_refuses(hub: SmallHub, status: int, code: str, words: str) -> None:
@@ -112,9 +113,20 @@ def test_no_network(hub: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
         resolve("owner/model")
 
 
-def test_no_space_for_what_is_fetched(hub: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError("Data processing error: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["errno", "quota", "words"],
+)
+def test_no_space_for_what_is_fetched(
+    error: Exception, hub: SmallHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_arguments: Any, **_options: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", full)
     with pytest.raises(DiskFull, match="make room or set HF_HOME"):

@@ -17,7 +17,9 @@ from ldznet_cli.ldm.clip_vocabulary import find_vocabulary, write_tokenizer
 from ldznet_cli.ldm.hub import WEIGHT_STEMS
 from ldznet_cli.ldm.import_ldm import import_ldm
 from ldznet_cli.ldm.layout import FROZEN, RAW, unet_shape
+from ldznet_cli.ldm.noise import Schedule
 from ldznet_cli.ldm.record import read_record, verify
+from ldznet_cli.ldm.single_file import SCHEDULER
 from ldznet_cli.nets import paper
 from ldznet_cli.nets.official import official_names
 from ldznet_cli.nets.segmenters import skeleton
@@ -127,6 +129,17 @@ def test_the_frozen_model_inside_a_checkpoint_of_ldznet(sd1: SingleFile, words: 
         import_ldm(written(without, tmp_path), tmp_path / "other", tokenizer=words)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_all_of_it_in_half_precision(sd1: SingleFile, words: str, tmp_path: Path, dtype: torch.dtype) -> None:
+    """Some programs store every tensor so, the noise schedule too."""
+    schedule = {"alphas_cumprod": Schedule.from_config(SCHEDULER).alphas_cumprod}
+    half = {
+        key: value.to(dtype) if value.is_floating_point() else value
+        for key, value in (sd1.state | schedule).items()
+    }
+    assert import_ldm(written(half, tmp_path), tmp_path / "ldm", tokenizer=words).version == "1.x"
+
+
 def _without(prefix: str) -> Callable[[State], State]:
     return lambda state: {key: value for key, value in state.items() if not key.startswith(prefix)}
 
@@ -160,6 +173,7 @@ def _with(key: str, *shape: int) -> Callable[[State], State]:
             "1 keys have no place in Stable Diffusion, such as model.diffusion",
         ),
         (_with(RAW + "input_blocks.0.0.weight", 64, 9, 3, 3), "takes 9 channels, as inpainting models do"),
+        (_without("first_stage_model.encoder."), "no encoder in its first stage"),
         (_with("alphas_cumprod", 1000), "its noise schedule (alphas_cumprod) is not Stable Diffusion's"),
     ],
 )

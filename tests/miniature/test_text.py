@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
+from ldznet_cli.ldm.clip_vocabulary import byte_letters
 from ldznet_cli.miniature.ldm_recipe import TextRecipe
 from ldznet_cli.miniature.pipeline import save_tokenizer
 from ldznet_cli.miniature.scenes import caption, phrases, render, scene_seed
@@ -17,7 +18,6 @@ from ldznet_cli.miniature.text import (
     END,
     START,
     build_tokenizer,
-    byte_letters,
     count_words,
     learn_merges,
     token_ids,

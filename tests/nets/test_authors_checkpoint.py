@@ -13,6 +13,7 @@ from ldznet_cli.ldm.layout import EMA, FROZEN, RAW
 from ldznet_cli.nets import build_net, for_ldm
 from ldznet_cli.nets.authors_checkpoint import import_official, same_frozen_unet
 from ldznet_cli.nets.builders import read_unet_config
+from ldznet_cli.nets.segmenters import skeleton
 from tests.nets.authors import SD_LIKE, checkpoint_of
 from tests.nets.sizes import inputs_for
 
@@ -89,6 +90,8 @@ def test_keys_that_do_not_fit(name: str, value: Tensor | None, message: str) -> 
 def test_other_checkpoints_are_refused() -> None:
     held = checkpoint_of(for_ldm(SD_LIKE, "znet"))[2]
     sd = {key: value for key, value in held.items() if "final" not in key}
+    with pytest.raises(ModelError, match="a net of ldznet's own: its folder is what --model takes"):
+        import_official(skeleton(for_ldm(SD_LIKE, "znet")).state_dict())
     for state in (sd, {"lora_unet_down.alpha": torch.ones(1)}, {}):
         with pytest.raises(ModelError, match="no segmentation net"):
             import_official(state)

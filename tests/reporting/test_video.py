@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from ldznet_cli.errors import LdznetError, UsageError
+from ldznet_cli.reporting import video
 from ldznet_cli.reporting.video import MaskedVideo, cutout
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.masks import encode_rle
@@ -86,6 +91,42 @@ def test_the_same_records_make_the_same_bytes(tmp_path: Path) -> None:
         [(_, equal)] = Counter((out / name).read_bytes() for out in outs).most_common(1)
         assert equal >= 4
     assert len(frames_of(tmp_path / "0/a.mp4")) == 6
+
+
+def test_many_labels_are_written_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, other = film(tmp_path / "clip.mp4", 4), film(tmp_path / "other.mp4", 3)
+    wanted = {path: "abcdefghi", other: "ab"}
+    records = [
+        record(clip, n, np.eye(32, 48, dtype=bool), n / 10, label)
+        for clip, labels in wanted.items()
+        for n in range(4 if clip == path else 3)
+        for label in labels
+    ]
+    records = [
+        replace(one, image=replace(one.image, name=f"{Path(one.image.path).stem}/{one.image.frame}.png"))
+        for one in records
+    ]
+    made = MaskedVideo(
+        {(clip, label): f"{clip.stem}/{label}.mp4" for clip, labels in wanted.items() for label in labels},
+        images(records),
+    )
+    open_now, most = set[str](), [0]
+    encode = video._encoder
+
+    @contextmanager
+    def counted(place: Path, *rest: Any) -> Iterator[Any]:
+        open_now.add(place.name)
+        most[0] = max(most[0], len(open_now))
+        with encode(place, *rest) as encoder:
+            yield encoder
+        open_now.remove(place.name)
+
+    monkeypatch.setattr(video, "_encoder", counted)
+    made.write(tmp_path, records)
+    assert most == [video._AT_ONCE]
+    for clip, labels in wanted.items():
+        for label in labels:
+            assert len(frames_of(tmp_path / clip.stem / f"{label}.mp4")) == (4 if clip == path else 3)
 
 
 def test_frames_of_two_sizes_make_no_video(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_an_unknown_split(tmp_path: Path) -> None:
 
 def test_blank_sentences_are_left_out_and_counted(tmp_path: Path) -> None:
     folder = write_refcoco(tmp_path / "refcoco")
-    refs(ref(1, 100, 5, "val", "  ", "man"))(folder)
+    refs(ref(1, 100, 5, "val", "  ", "man", "\x07boy"))(folder)
     source = RefCoco(folder)
     assert convert(source, tmp_path / "gt.json").samples == 1
-    assert source.left_out == {"phrases without words": 1}
+    assert source.left_out == {"phrases without words": 1, "phrases with control characters": 1}

@@ -216,7 +216,7 @@ def pretrain(objective: Contrast, folder: Path) -> Events:
 
 def _is_time(recipe: ContrastiveRecipe, record: StepRecord, seconds: float) -> bool:
     """Whether the steps of the final decay will take what is left of the time."""
-    if recipe.seconds is None:
-        return False
+    if recipe.seconds is None or record.step < recipe.descent.warmup_steps:
+        return False  # The first steps, which start processes, do not tell how long a step takes.
     ahead = recipe.descent.decay_steps * seconds / (record.step + 1)
     return seconds + ahead >= recipe.seconds
