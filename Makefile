@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 OUT := demo-out
+# Real pictures with masks, for the part of the study that is on them; left out where there are none.
+REAL ?= $(wildcard ../shared/data)
 PYTEST_FLAGS ?= -n 2
 # As a shell of the user's would find it: the real commands, not a Python import.
 LDZNET := $(BIN)/ldznet
@@ -58,7 +60,7 @@ miniature: $(READY) ## Rebuild the bundled miniature world from its recipe (hour
 	$(KEEP_MEMORY) $(LDZNET) miniature build --work miniature-work --workers 2
 
 paper: $(READY) ## Do what is missing of the paper's tables and figures in the miniature world (hours; resumable)
-	$(KEEP_MEMORY) $(LDZNET) miniature paper --work miniature-work --workers 2
+	$(KEEP_MEMORY) $(LDZNET) miniature paper --work miniature-work --workers 2 $(if $(REAL),--real $(REAL))
 
 clean: ## Remove what the other targets made, the virtual environment too
 	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

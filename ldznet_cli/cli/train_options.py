@@ -67,12 +67,37 @@ Recompute = Annotated[
     typer.Option("--recompute", help="Keep no activations, compute them again: slower, less memory."),
 ]
 LearningRate = Annotated[float | None, typer.Option("--learning-rate", "--lr", help="AdamW's.")]
+Schedule = Annotated[
+    Literal["constant", "cosine", "plateau"] | None,
+    typer.Option(
+        "--schedule", help="Of the learning rate after --warmup; plateau: halved while validation stays."
+    ),
+]
+Warmup = Annotated[
+    int | None,
+    typer.Option("--warmup", min=0, help="Steps in which the learning rate rises; at most a tenth of all."),
+]
+WeightDecay = Annotated[float | None, typer.Option("--weight-decay", min=0.0, help="AdamW's.")]
+Clip = Annotated[
+    float | None, typer.Option("--clip", min=0.0, help="Greatest norm of the gradient; 0: whatever it is.")
+]
+Ema = Annotated[
+    float | None,
+    typer.Option("--ema", help="Decay of the weights' moving average, which is what is validated and kept."),
+]
 Negatives = Annotated[
     float | None, typer.Option("--negatives", help="Share of phrases that name something absent.")
 ]
 ValidateEvery = Annotated[int | None, typer.Option("--validate-every", min=1, help="In steps.")]
 ValidationShare = Annotated[
     float | None, typer.Option("--validation-share", help="Of --gt's images, without --val-gt.")
+]
+ValidationSamples = Annotated[
+    int | None, typer.Option("--validation-samples", min=1, help="Phrases that are validated on, at most.")
+]
+CheckpointEvery = Annotated[int | None, typer.Option("--checkpoint-every", min=1, help="In steps.")]
+Keep = Annotated[
+    int | None, typer.Option("--keep", min=1, help="Checkpoints that are kept: the newest ones.")
 ]
 HeadWidth = Annotated[
     int | None,

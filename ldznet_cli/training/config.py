@@ -24,7 +24,7 @@ class TrainConfig:
     validation when no validation file is given. Learning rates are per step, not per sample. `passes` is in how
     many parts a process's share of the batch goes through the net (gradient accumulation); with `recompute` the
     activations of the blocks are not kept but computed again on the way back: both save memory and change nothing
-    but rounding.
+    but rounding. `clip` is the greatest norm of the gradient, None or 0 lets it be.
     """
 
     steps: int = 1000
@@ -56,7 +56,7 @@ class TrainConfig:
                 raise UsageError(
                     f"--{name.replace('_', '-')} must be at least 1, found {getattr(self, name)}"
                 )
-        for name in ("negatives", "validation_share"):
+        for name in ("negatives", "validation_share", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is a share in [0, 1), found {getattr(self, name)}"

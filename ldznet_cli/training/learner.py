@@ -84,11 +84,13 @@ class Learner:
         dtype = _DTYPES[self.config.precision]
         with torch.autocast(self.accelerator.device.type, dtype, enabled=dtype != torch.float32):
             logits: Tensor = self.model(batch.inputs, batch.text, batch.features)
-        loss = binary_cross_entropy_with_logits(logits.float(), batch.target, batch.counted)
+        logits = logits.float()
+        loss = binary_cross_entropy_with_logits(logits, batch.target, batch.counted)
         value = loss.item()
         if not math.isfinite(value):
             raise LdznetError(
-                f"the loss is {value} on {', '.join(batch.names)}; lower --learning-rate or look at these samples"
+                f"the loss is {value} on {', '.join(_not_finite(logits, batch))}; lower --learning-rate or look at "
+                "what is named"
             )
         return loss
 
@@ -101,7 +103,7 @@ class Learner:
         """Clips the gradient, and moves the weights and their average; False, and nothing moves, where the gradient
         is not finite (in float16 the scaler leaves such a step out by itself)."""
         self.scaler.unscale_(self.optimizer)
-        clip = math.inf if self.config.clip is None else self.config.clip
+        clip = self.config.clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), clip)
         if not self.scaler.is_enabled() and not math.isfinite(norm):
             return False
@@ -121,3 +123,10 @@ class Learner:
         progress = checkpoint.load(folder, self.net, self.ema, self.optimizer)
         self.scaler.load_state_dict(progress.scaler)
         return progress
+
+
+def _not_finite(logits: Tensor, batch: Batch) -> Sequence[str]:
+    """The samples whose own loss is not finite; all of them where only their sum is not."""
+    each = binary_cross_entropy_with_logits(logits, batch.target, batch.counted, reduction="none")
+    found = each.flatten(1).isfinite().all(1).tolist()
+    return [name for name, finite in zip(batch.names, found, strict=True) if not finite] or batch.names

@@ -61,23 +61,27 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A run of the project "ldznet", or of WANDB_PROJECT, named like the run folder.
+    """A run of the project "ldznet", or of WANDB_PROJECT, named like the run folder; a resumed one goes on in it.
 
     WANDB_MODE=offline keeps it on this machine.
     """
 
-    def __init__(self, run: Path, settings: Settings, _start: int) -> None:
+    def __init__(self, run: Path, settings: Settings, start: int) -> None:
         try:
             import wandb  # type: ignore[import-not-found]
         except ImportError as error:
             raise UsageError("--track wandb needs Weights & Biases: pip install wandb") from error
         project = os.environ.get("WANDB_PROJECT", "ldznet")
+        note = run / "wandb" / "run-id.txt"
+        known = {"id": note.read_text("utf-8"), "resume": "allow"} if start and note.exists() else {}
         try:
-            self._run = wandb.init(project=project, name=run.name, dir=run, config=dict(settings))
+            self._run = wandb.init(project=project, name=run.name, dir=run, config=dict(settings), **known)
         except wandb.Error as error:
             raise UsageError(
                 f"--track wandb: {error}; run `wandb login`, or set WANDB_MODE=offline to keep it on this machine"
             ) from error
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(self._run.id, "utf-8")
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from ldznet_cli.cli import main
@@ -19,6 +21,7 @@ from ldznet_cli.nets import load_net, read_info
 from ldznet_cli.samples.coco import load_coco
 from ldznet_cli.samples.images import sha256_of
 from ldznet_cli.samples.view import ViewPolicy
+from tests.samples.data_sets import write_phrasecut
 from tests.training.world import squares
 
 SMALL = ["--head-width", "2", "--batch", "4", "--steps", "3", "--preset", "miniature", "--device", "cpu"]
@@ -46,6 +49,12 @@ def cache(tmp_path_factory, gt, tiny_ldm):
     ]
     assert main(["cache-features", *options, "--draws", "2"]) == 0
     return folder
+
+
+def free_port():
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return asked.getsockname()[1]
 
 
 def train(gt, tiny_ldm, *options):
@@ -254,34 +263,74 @@ def test_dry_run_says_what_it_takes_and_writes_nothing(gt, cache, tiny_ldm, tmp_
     told = json.loads(capsys.readouterr().out)
     assert told["parameters"] > 1000
     assert told["seconds_per_step"] > 0
+    # Weights, average, gradients and the optimiser's two moments, four bytes each; PyTorch alone takes 100 MB more.
+    assert told["state_bytes"] == 4 * 5 * told["parameters"]
+    assert told["peak_bytes"] > 100 * 2**20 + told["state_bytes"]
     assert not run.exists()
 
 
-def test_two_processes_train_the_same_net_as_one(gt, cache, tiny_ldm, tmp_path):
-    """As users start it, with Accelerate's own launcher."""
+def test_every_number_of_a_preset_can_be_said(gt, cache, tiny_ldm, tmp_path):
+    told = {
+        "schedule": "constant",
+        "warmup": 1,
+        "weight_decay": 0.5,
+        "clip": 0.0,
+        "ema": 0.5,
+        "validation_samples": 2,
+        "checkpoint_every": 1,
+        "keep": 1,
+    }
+    options = [word for name, value in told.items() for word in (f"--{name.replace('_', '-')}", value)]
+    run = tmp_path / "run"
+    assert train(gt, tiny_ldm, "--cache", cache, "--net", "znet", "--out", run, *options) == 0
+    record = json.loads((run / "training.json").read_text())
+    found = record["settings"]
+    assert {
+        name: found[name] for name in told if name not in ("keep", "checkpoint_every")
+    }.items() <= told.items()
+    assert len(list((run / "checkpoints").iterdir())) == 1
+    assert record["validations"][-1]["samples"] == 2
+
+
+def test_converted_data_sets_are_trained_on(tiny_ldm, tmp_path):
+    """What `data convert` writes has a `sample_id` for each sample, and images of a data set's own sizes."""
+    folder = write_phrasecut(tmp_path / "VGPhraseCut_v0")
+    gt = folder / "gt.json"
+    assert main(["data", "convert", "phrasecut", str(folder), "--out", str(gt)]) == 0
+    for image in json.loads(gt.read_text())["images"]:
+        place = folder / "images" / image["file_name"]
+        place.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (image["width"], image["height"]), (90, 120, 40)).save(place)
+    run = tmp_path / "run"
+    assert train(gt, tiny_ldm, "--net", "znet", "--size", "64", "--negatives", "0", "--out", run) == 0
+    assert json.loads((run / "training.json").read_text())["step"] == 3
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_two_processes_train_the_same_net_as_one(gt, cache, tiny_ldm, tmp_path, machines):
+    """As users start it, with Accelerate's own launcher: two on one machine, or one on each of two."""
     options = ["--gt", gt, "--ldm", tiny_ldm, *SMALL, "--cache", cache, "--net", "znet"]
     assert train(gt, tiny_ldm, "--cache", cache, "--net", "znet", "--out", tmp_path / "one") == 0
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-    command = [
-        sys.executable,
-        *launch,
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "-m",
-        "ldznet_cli",
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--dynamo_backend", "no"]
+    launch += ["--mixed_precision", "no", "--num_machines", str(machines)]
+    if machines > 1:
+        launch += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port())]
+    verb = ["-m", "ldznet_cli", "train", *map(str, options), "--out", str(tmp_path / "two"), "--json"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, *launch, "--machine_rank", str(rank), *verb],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(machines)
     ]
-    done = subprocess.run(
-        [*command, "train", *map(str, options), "--out", str(tmp_path / "two"), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["steps"] == 3  # one line: one process speaks
-    assert done.stderr.count("step 3: validation") == 1
+    outputs = [process.communicate(timeout=300) for process in started]
+    assert [process.returncode for process in started] == [0] * machines, outputs
+    printed, said = ("".join(texts) for texts in zip(*outputs, strict=True))
+    assert json.loads(printed)["steps"] == 3  # one line: one process speaks
+    assert said.count("step 3: validation") == 1
     one, two = (load_file(tmp_path / run / "model.safetensors") for run in ("one", "two"))
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, atol=2e-4, rtol=1e-3, msg=key)

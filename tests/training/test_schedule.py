@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ldznet_cli.cli.train import CROPS
 from ldznet_cli.errors import UsageError
 from ldznet_cli.training.config import TrainConfig, preset
 from ldznet_cli.training.ema import Ema
@@ -39,10 +40,13 @@ def test_plateau_halves_after_five_validations_without_a_better_one():
 def test_the_paper_s_preset():
     paper = preset("paper")
     assert (paper.steps, paper.batch, paper.learning_rate, paper.negatives) == (146_000, 32, 1.6e-5, 0.0)
+    assert (paper.schedule, paper.clip, paper.ema, paper.warmup) == ("plateau", None, 0.9999, 0)
+    assert (paper.betas, paper.weight_decay, paper.validate_every) == ((0.9, 0.999), 0.01, 5_000)
+    assert CROPS["paper"] == 1.0
     assert preset("paper", steps=7, batch=None).steps == 7
 
 
-@pytest.mark.parametrize("change", [{"steps": 0}, {"negatives": 1.0}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize("change", [{"steps": 0}, {"negatives": 1.0}, {"learning_rate": 0.0}, {"ema": 1.0}])
 def test_senseless_numbers_are_refused(change):
     with pytest.raises(UsageError, match=next(iter(change)).replace("_", "-")):
         TrainConfig(**change)

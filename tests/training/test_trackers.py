@@ -43,7 +43,9 @@ def test_tensorboard_holds_a_resumed_run_once(tmp_path):
 def test_wandb_gets_settings_numbers_and_its_end(tmp_path, monkeypatch):
     told: list[object] = []
     run = types.SimpleNamespace(
-        log=lambda values, step: told.append((step, values)), finish=lambda: told.append("finished")
+        id="a1b2",
+        log=lambda values, step: told.append((step, values)),
+        finish=lambda: told.append("finished"),
     )
     fake = types.SimpleNamespace(init=lambda **options: told.append(options) or run)
     monkeypatch.setitem(sys.modules, "wandb", fake)
@@ -57,6 +59,17 @@ def test_wandb_gets_settings_numbers_and_its_end(tmp_path, monkeypatch):
         (1, {"train/loss": 0.5, "train/learning_rate": 0.1}),
         "finished",
     ]
+    for start, known in ((0, {}), (1, {"id": "a1b2", "resume": "allow"})):  # begun anew; gone on
+        told.clear()
+        with tracked(["wandb"], out, {"seed": 4}, start):
+            pass
+        assert told[0] == {
+            "project": "ldznet",
+            "name": "ldznet-1",
+            "dir": out,
+            "config": {"seed": 4},
+            **known,
+        }
 
 
 @pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("wandb", "wandb")])

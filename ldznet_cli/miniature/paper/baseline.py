@@ -1,4 +1,4 @@
-"""The discriminative baseline: CLIPSeg's decoder on a CLIP pretrained on what the LDM saw, for as long as the LDM."""
+"""The discriminative baseline: CLIPSeg's decoder on a CLIP pretrained on what the LDM saw."""
 
 from __future__ import annotations
 

@@ -49,10 +49,15 @@ def verdict(found: Estimate, protocol: Protocol, yes: str = "yes", no: str = "**
 
 
 def millions(runs: Sequence[Result]) -> str:
-    """Parameters."""
-    return f"{int(str(runs[0].about['parameters'])) / 1e6:.2f}"
+    """Parameters; a dash for what has none."""
+    about = runs[0].about
+    parts = about.get("parameters_of_parts") or {"net": about.get("parameters", 0)}
+    count = sum(int(str(part)) for part in parts.values())
+    return f"{count / 1e6:.2f}" if count else NONE
 
 
 def minutes(runs: Sequence[Result]) -> str:
-    """Of training, on average."""
+    """Of training, on average; a dash for what was not trained."""
+    if "seconds" not in runs[0].about:
+        return NONE
     return f"{sum(float(str(run.about['seconds'])) for run in runs) / len(runs) / 60:.1f}"

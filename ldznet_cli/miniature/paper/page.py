@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,25 @@ What the paper says, tried in the [miniature world](../ldznet_cli/miniature/weig
 comparisons, its controls, under a [protocol](paper/protocol.md) that was fixed first. The figures are of drawn scenes
 and small nets: what can be compared with the paper is the order and the sign of differences, never a number. Written
 by `ldznet miniature paper` from the files in `paper/results/`; `make paper` does what is missing.
+
+Of the paper's tables the one on RefCOCO is not here, because it is of photographs and of what Stable Diffusion knows
+of them, nor are its milliseconds an image ([speed.md](speed.md) has what this program takes).
 """
 _FIGURES = {
-    "(a)": ("tables", "label-maps"),
-    "Where are the words": ("words-", "noise-difference"),
-    "Blocks and timesteps": ("probes",),
-    "Few masks": ("few-masks-",),
+    "(b) Generalisation: `sketch`": {
+        "tables": "The tables (a) and (b) as bars; the intervals are over seeds and images.",
+        "label-maps": "Several prompts on one image as one label map (the poster's figure 4): of each style the first "
+        "two test scenes with two objects or more.",
+    },
+    "Where are the words": {
+        "words-": "AP of the right phrase's map, of another phrase's of the same image, and of floors, by timestep.",
+        "noise-difference": "Where the predicted noise changes when the phrase is named: the mean over four draws of "
+        "noise and t in 300 to 499, on the same scenes as the label maps.",
+    },
+    "Blocks and timesteps": {"probes": "AP of the probes with the phrase, and of those without any."},
+    "Few masks": {"few-masks-": "mIoU by the number of scenes with masks."},
 }
-"""How the names of each section's figures begin."""
+"""How the names of each section's figures begin, and what they show."""
 _VALIDATION = """
 "Validation" is mIoU on the scenes that weights and threshold were chosen on: 400 phrases, of which about three in ten
 name nothing in their scene and are right when the mask is empty. Test scenes are asked for what is in them alone.
@@ -44,22 +56,38 @@ Each comparison of the protocol with the order it expects, in points of mIoU: at
 set, as in the paper, and at the one that validation chose for the run. For words the points are of AP. "Yes" and "no"
 stand where every seed was run and the interval excludes zero; where fewer were run it only "points to" one of them, and
 with one the interval is over images alone. p is by Welch's t over the seeds alone, images as they are: it knows that
-five are few, which the interval does not, and decides nothing.
+five are few, which the interval does not, and decides nothing. What was expected of probes and of a fixed timestep has
+no replicates to be judged by, and stands in words above.
 """
 _TRIED = "mIoU in % on validation scenes, at the last step of each (`paper/trials.json`)."
+_AP = """
+AP is the paper's, over the recalls that its thresholds cover: a net that is very sure covers few of them, and its AP is
+then a fraction of what it is for one that is not (exact AP orders all pixels, and is what can be compared).
+""".lstrip()
+_CONTROLS = """
+mIoU in % on the validation scenes that weights and threshold were chosen on:
+"""
+_CEILING = """
+mIoU in % of the true masks, averaged to a grid and brought back. z is on 16x16, the LDM's features on 8x8; the nets'
+heads learn to answer in pixels, and may know more than the grid. The intervals are over images alone.
+"""
 _ONE_SEED = "One seed, intervals over images alone.\n\n"
 _DRAWS = "One seed, intervals over images alone; {scenes} test scenes of each style."
-_WORDS = "Mean pixel AP in % over the object phrases of {scenes} test scenes of each style:"
+_WORDS = """
+Mean pixel AP in % over the object phrases of {scenes} test scenes of each style; the intervals are over images alone:
+"""
 _PROBES = """
 AP in % of logistic regression on one block at one timestep, from {training} phrases of training scenes, on {test} of
-validation scenes:
+validation scenes. By chance it would be {chance}; the widest of the 95 % intervals (over images alone) reaches {low} to
+{high}:
 """
 _GROWTH = """
 One seed, intervals over images alone. Weights, text and features are of an LDM that was trained with the same recipe,
 ended earlier.
 """
 _USED = """
-The same on validation scenes, for this study's LD-ZNet (first seed) and for the bundled one, which was trained longer:
+On validation scenes, for this study's LD-ZNet (first seed) and for the bundled one, which was trained longer; the
+intervals are over images alone:
 """
 _FIT = """
 The first seed's nets at the best threshold, on training scenes and on as many validation scenes; the intervals are over
@@ -71,8 +99,17 @@ run a line; nothing below is behind a number above.
 """
 _TIMES = """
 `make paper` does all that is missing, `ldznet miniature paper --job znet-s0` one run, `--dry-run` lists them. Minutes,
-mostly with another run beside on the machine's other core:
+mostly with another run beside on the machine's other core. "In all" is with the making of caches and the test, where it
+was noted. CLIPSeg's run is the one that takes more than 40 minutes: its pretraining goes on where it was stopped.
 """
+_REAL = """
+One seed, intervals over images alone.
+
+Only prompts that were seen in training; a random frozen text encoder; rates as chosen on the drawn scenes. Photographs
+are trained on one set and tested on another, clip art is split by its files' names: {sets}.
+"""
+_THEIRS = {True: (PHRASECUT, "PhraseCut"), False: (AIGI, "100 AI-generated images")}
+"""The paper's table beside the style of the masks, and beside the others."""
 _GENERATED = """
 The paper's AI-generated images were drawn masks for by people. Of images that the miniature LDM makes, nobody knows the
 masks: a mask by one of these nets, or by the LDM's own maps, would score the nets by one of themselves; and an image
@@ -135,36 +172,33 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     )
     for style in protocol.styles:
         parts = [tables.main(style, subset, results, protocol) for subset in ("all", "objects", "stuff")]
+        if parts[0]:
+            parts.append(tables.papers(*_THEIRS[style == protocol.styles[0]]))
         if style == protocol.styles[0] and parts[0]:
-            parts.insert(0, _VALIDATION)
-            parts.append(tables.papers(PHRASECUT, "PhraseCut"))
+            parts.insert(0, f"{_VALIDATION}\n{_AP}")
         if style == protocol.styles[-1] and parts[0]:
-            parts.append(tables.papers(AIGI, "100 AI-generated images"))
             parts.append(_GENERATED.lstrip())
         yield (
             f"{'(a) In-domain' if style == 'photo' else '(b) Generalisation'}: `{style}`",
             "\n".join(filter(None, parts)),
         )
     used = _led(_USED, readings.feature_use(results))
-    controls = "\n".join(filter(None, (tables.controls(results, protocol), used)))
+    validated = _led(_CONTROLS, tables.validated(results, protocol))
+    controls = "\n".join(filter(None, (tables.controls(results, protocol), validated, used)))
     yield "Controls: does the gain come from what the LDM knows?", controls
     yield "Do the nets overfit?", _led(_FIT, readings.fit(results))
     yield (
         "Where are the words? The noise-difference map by timestep",
         _led(_WORDS.format(scenes=protocol.grounding_scenes), readings.grounding(results, protocol)),
     )
-    yield (
-        "What a coarse grid allows",
-        _led(
-            "mIoU in % of the true masks, averaged to a grid and brought back:",
-            readings.ceiling(results, protocol),
-        ),
-    )
+    yield "What a coarse grid allows", _led(_CEILING, readings.ceiling(results, protocol))
     yield "The LDM's training", _led(_GROWTH, tables.growth(results, protocol))
     yield (
         "Blocks and timesteps",
         _led(
-            _PROBES.format(training=protocol.probe_training, test=protocol.probe_test),
+            _PROBES.format(
+                training=protocol.probe_training, test=protocol.probe_test, **readings.probe_bounds(results)
+            ),
             readings.probes(results, protocol),
         ),
     )
@@ -183,17 +217,13 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
         f"A class without a mask: `{protocol.novel}`",
         _plain(novel(protocol), results, protocol, "On its phrases alone.", f"{NOVEL}/"),
     )
+    baselines = tables.baselines(results, protocol)
+    theirs = tables.papers(PHRASECUT, "PhraseCut", ("CLIPSeg",))
     yield (
         "Baselines",
-        _led(f"{_ONE_SEED}{readings.pretraining(results)}", tables.baselines(results, protocol)),
+        f"{_led(f'{_ONE_SEED}{readings.pretraining(results)}', baselines)}\n{theirs}" if baselines else "",
     )
-    yield (
-        "Real pictures",
-        _led(
-            f"{_ONE_SEED}Only prompts that were seen in training; a random frozen text encoder.",
-            tables.real(results),
-        ),
-    )
+    yield "Real pictures", _led(_REAL.format(sets=tables.real_sets(results)), tables.real(results))
 
 
 def _tried(trials: Trials) -> Iterator[tuple[str, str]]:
@@ -218,14 +248,18 @@ def _earlier(versions: Mapping[int, Results], protocol: Protocol) -> Iterator[tu
 
 def _shown(title: str, drawn: Sequence[str]) -> str:
     """A section's figures."""
-    names = [
-        name
-        for start, begins in _FIGURES.items()
+    figures = [
+        (name, caption)
+        for start, captions in _FIGURES.items()
         if title.startswith(start)
+        for begin, caption in captions.items()
         for name in drawn
-        if name.startswith(begins)
+        if name.startswith(begin)
     ]
-    return "".join(f"\n![{title}](paper/figures/{name})\n" for name in names)
+    text = ""
+    for caption, same in groupby(figures, key=lambda figure: figure[1]):
+        text += "".join(f"\n![{title}](paper/figures/{name})\n" for name, _ in same) + f"\n*{caption}*\n"
+    return text
 
 
 def _led(words: str, table: str) -> str:

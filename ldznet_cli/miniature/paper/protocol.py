@@ -65,7 +65,7 @@ class Protocol:
     probe_test: int = 300
     """(image, phrase) pairs of the block x timestep figure, of `photo` training and validation scenes."""
     contrastive_minutes: int = 100
-    """How long the CLIP of the discriminative baseline is trained: as long as the LDM was."""
+    """How long the CLIP of the discriminative baseline is trained: by then it has seen about what the LDM has."""
     real_size: int = 160
     """Side, in pixels, of the square with the area that real pictures come to, and on which they are scored."""
     replicates: int = 400

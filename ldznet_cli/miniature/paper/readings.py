@@ -103,6 +103,15 @@ def probes(results: Results, protocol: Protocol) -> str:
     return table(("block", "prompt", *(f"t={t}" for t in protocol.timesteps)), rows)
 
 
+def probe_bounds(results: Results) -> dict[str, str]:
+    """What chance gives, and the ends of the widest interval, of the probes."""
+    found = results.get("probes")
+    if found is None:
+        return dict.fromkeys(("chance", "low", "high"), NONE)
+    low, high = max(found.about["intervals"].values(), key=lambda ends: ends[1] - ends[0])
+    return {"chance": share(found.about["chance"]), "low": share(low), "high": share(high)}
+
+
 def draws(results: Results, protocol: Protocol) -> str:
     """LD-ZNet by the number of draws."""
     found = results.get("draws")
@@ -133,10 +142,13 @@ def pretraining(results: Results) -> str:
     if found is None:
         return ""
     told = (
-        f"the {name} on {run['samples']} images with captions in {run['seconds'] / 60:.0f} minutes"
+        f"the {name} on {run['samples']} images with captions, {run['seconds'] / 60:.0f} minutes by the clock"
         for name, run in found.about["pretraining"].items()
     )
-    return f"Pretrained: {', '.join(told)}, both on two cores."
+    return (
+        f"Pretrained on the same images and captions, on two cores: {'; '.join(told)}. The protocol gives the CLIP "
+        "minutes in which it sees about as many samples as the LDM did; the LDM's took longer, with other work beside."
+    )
 
 
 def ceiling(results: Results, protocol: Protocol) -> str:
@@ -155,16 +167,13 @@ def ceiling(results: Results, protocol: Protocol) -> str:
 
 def times(results: Results) -> str:
     """Minutes of every run that was timed, in the order of their names."""
+    timed = ("seconds", "test_seconds", "job_seconds")
     rows = [
-        (
-            job,
-            *(_minutes(found.about.get(name)) for name in ("seconds", "test_seconds")),
-            str(found.machine["threads"]),
-        )
+        (job, *(_minutes(found.about.get(name)) for name in timed), str(found.machine["threads"]))
         for job, found in results.items()
-        if "seconds" in found.about
+        if any(name in found.about for name in timed)
     ]
-    return table(("run", "training", "test", "threads"), rows) if rows else ""
+    return table(("run", "training", "test", "in all", "threads"), rows) if rows else ""
 
 
 def _minutes(seconds: float | None) -> str:

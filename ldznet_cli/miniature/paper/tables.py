@@ -23,6 +23,7 @@ COLUMNS = (
     "mIoU@0.3", "mIoU@0.5", "mIoU@best", "mIoU@own", "IoU_FG@0.3", "IoU_FG@0.5", "IoU_FG@best", "AP", "AP_exact",
 )  # fmt: skip
 PRECISION = "all/AP_exact"
+MORE = ("all/IoU_FG@best", "all/AP", PRECISION)
 COMPARED = ("mIoU@best", "mIoU@own", "IoU_FG@best", "AP_exact")
 
 
@@ -32,6 +33,9 @@ def learning_rates(results: Results, protocol: Protocol) -> str:
     for kind in KINDS:
         found = [results.get(tuning(kind, rate)) for rate in protocol.learning_rates]
         rows.append((NAMES[kind], *(NONE if r is None else share(r.about["best"]["miou"]) for r in found)))
+    if (clipseg := results.get("clipseg")) is not None:
+        tried = {float(rate): run["miou"] for rate, run in clipseg.about["rates"].items()}
+        rows.append(("CLIPSeg's decoder", *(share(tried[rate]) for rate in protocol.learning_rates)))
     return table(("net", *(f"{rate:g}" for rate in protocol.learning_rates)), rows) if _any(rows) else ""
 
 
@@ -83,12 +87,30 @@ def _steps(
             )
 
 
-def papers(published: Published, where: str) -> str:
-    """The paper's own rows, of its own nets on other data: `where`; those of other papers are left out."""
-    nets = {*NAMES.values(), *(row[0] for row in FUSION.rows)}
-    rows = [row for row in published.rows if row[0] in nets]
+OWN_NETS = (*NAMES.values(), *(row[0] for row in FUSION.rows))
+
+
+def papers(published: Published, where: str, names: Sequence[str] = OWN_NETS) -> str:
+    """The paper's own rows, of its own nets on other data: `where`; `names` begin those that are wanted."""
+    rows = [row for row in published.rows if row[0].startswith(tuple(names))]
     shown = table(("the paper's", *published.columns[1:]), rows)
-    return f"The paper's own, on {where}:\n\n{shown}"
+    return f"The paper's own, on {where}. {published.note}\n\n{shown}"
+
+
+def validated(results: Results, protocol: Protocol) -> str:
+    """Validation mIoU of the nets that were run with several seeds, seed by seed."""
+    named = {
+        **{variant.name: NAMES[variant.kind] for variant in THREE},
+        RANDOM_LDM.name: "LD-ZNet on a random LDM",
+    }
+    rows = []
+    for name, title in named.items():
+        runs = [results.get(seeded(name, seed)) for seed in protocol.seeds]
+        found = [run for run in runs if run is not None]
+        if found:
+            cells = (NONE if run is None else _validation([run]) for run in runs)
+            rows.append((title, *cells, _validation(found)))
+    return table(("net", *(f"seed {seed}" for seed in protocol.seeds), "mean"), rows) if rows else ""
 
 
 def controls(results: Results, protocol: Protocol) -> str:
@@ -169,13 +191,29 @@ def earlier(results: Results, protocol: Protocol) -> str:
 def singles(pairs: Sequence[tuple[str, str]], results: Results, protocol: Protocol, prefix: str = "") -> str:
     """Runs of one seed, each beside another of that seed, by their jobs; `prefix` as `novel/`."""
     rows = [
-        (job, style, other, *_beside([results[job]], [results[other]], key, key))
+        (
+            *(job, style, other, *_beside([run], [results[other]], key, key)),
+            *(number([run], f"{key}/{name}") for name in MORE),
+            *(millions([run]), minutes([run])),
+        )
         for job, other in pairs
         if job in results and other in results
+        for run in (results[job],)
         for style in protocol.styles
         for key in (f"{prefix}{style}",)
     ]
-    return table(("run", "style", "beside", *_columns("it")), rows) if rows else ""
+    header = (
+        "run",
+        "style",
+        "beside",
+        *_columns("it"),
+        "IoU_FG",
+        "AP",
+        "exact AP",
+        "M parameters",
+        "minutes",
+    )
+    return table(header, rows) if rows else ""
 
 
 def beside_plain(variants: Sequence[Variant], protocol: Protocol) -> list[tuple[str, str]]:
@@ -195,15 +233,19 @@ def baselines(results: Results, protocol: Protocol) -> str:
             style,
             *(
                 number([results[job]], f"{style}/{name}")
-                for name in (BEST, OWN, "objects/mIoU@best", "all/AP_exact")
+                for name in (BEST, OWN, "objects/mIoU@best", "all/IoU_FG@best", "all/AP", PRECISION)
             ),
+            millions([results[job]]),
         )
         for job, title in names.items()
         if job in results
         for style in protocol.styles
     ]
     return (
-        table(("", "style", "mIoU", "own threshold", "mIoU of objects", "exact AP"), rows)
+        table(
+            ("", "style", "mIoU", "own threshold", "of objects", "IoU_FG", "AP", "exact AP", "M parameters"),
+            rows,
+        )
         if len(rows) > len(protocol.styles)
         else ""
     )
@@ -213,12 +255,32 @@ def real(results: Results) -> str:
     """Nets and floor on real pictures."""
     names = {"rgbnet": "RGBNet", "znet": "ZNet", "mean": "category mean"}
     rows = [
-        (split, title, *(number([found], f"all/{name}") for name in ("mIoU@own", "mIoU@best", "AP_exact")))
+        (
+            split,
+            title,
+            *(number([found], f"all/{name}") for name in ("mIoU@own", "mIoU@best", "AP_exact")),
+            millions([found]),
+            minutes([found]),
+        )
         for split in SPLITS
         for job, title in names.items()
         if (found := results.get(f"real-{split}-{job}")) is not None
     ]
-    return table(("pictures", "", "mIoU, own threshold", "best threshold", "exact AP"), rows) if rows else ""
+    header = ("pictures", "", "mIoU, own threshold", "best threshold", "exact AP", "M parameters", "minutes")
+    return table(header, rows) if rows else ""
+
+
+def real_sets(results: Results) -> str:
+    """How many pictures and phrases each of the sets has, in a sentence."""
+    told = []
+    for split in SPLITS:
+        if (found := results.get(f"real-{split}-mean")) is not None:
+            parts = found.about["split"].items()
+            told.append(
+                f"{split}: "
+                + ", ".join(f"{part} on {of['images']} with {of['samples']} phrases" for part, of in parts)
+            )
+    return "; ".join(told)
 
 
 def _any(rows: Sequence[Sequence[str]]) -> bool:

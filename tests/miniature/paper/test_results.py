@@ -1,6 +1,7 @@
 """The files that the study leaves, and the seed of its test scenes."""
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 
 from ldznet_cli.errors import AnnotationError, ModelError, UsageError
+from ldznet_cli.miniature.paper.material import World
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.results import Result, machine, read_folder, read_result, read_results
+from ldznet_cli.miniature.paper.run import Study
 from ldznet_cli.miniature.paper.seed import seed_of
 from ldznet_cli.miniature.paper.seed import test_seed as drawn_seed
+from ldznet_cli.miniature.recipe import official
 
 PROTOCOL = Protocol()
 PAGE = Path(__file__).parents[3] / "docs" / "paper" / "protocol.md"
@@ -53,6 +57,25 @@ def test_a_damaged_result_is_refused_by_name(tmp_path: Path, text: str) -> None:
 def test_the_page_of_the_protocol_holds_its_numbers() -> None:
     block = PAGE.read_text("utf-8").split("```json\n")[1].split("```")[0]
     assert json.loads(block) == PROTOCOL.to_dict()
+
+
+def test_what_is_committed_is_one_whole(tmp_path: Path) -> None:
+    """The page is what the results make of it, and each tested result is of its version's seed."""
+    pytest.importorskip("matplotlib")
+    there = PAGE.parent
+    made = tmp_path / "paper"
+    shutil.copytree(there, made, ignore=shutil.ignore_patterns("*.png"))
+    world = World(tmp_path, PROTOCOL, official(), lambda: 0, made / "figures")
+    assert Study(world, made).write_page().read_text("utf-8") == (
+        there.parent / "paper-in-miniature.md"
+    ).read_text("utf-8")
+    drawn = json.loads((there / "test-seed.json").read_text("utf-8"))["drawn"]
+    assert [entry["version"] for entry in drawn] == [1, 2]
+    for entry in drawn:
+        assert entry["seed"] == seed_of(entry["commit"])
+        results = read_folder(there / "results" / str(entry["version"])).values()
+        assert {found.test_seed for found in results} <= {entry["seed"], None}
+        assert {found.protocol["digest"] for found in results} == {entry["protocol"]}
 
 
 @pytest.fixture
