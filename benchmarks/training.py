@@ -174,11 +174,13 @@ def report(watch: Watch, parameters: int, options: argparse.Namespace) -> int:
 
 def write_doc(results: list[dict[str, Any]]) -> int:
     """The block of docs/training.md that shows them."""
-    header = ["net", "parameters, M", "batch", "precision", "features", "on", "samples/s", "s a step"]
+    header = ["net", "parameters, M", "batch", "precision", "features", "activations", "on", "samples/s"]
+    header.append("s a step")
     rows = []
     for found in sorted(results, key=lambda found: (found["parameters"], found["net"], found["batch"])):
         cells = [found["net"], f"{found['parameters'] / 1e6:.1f}", str(found["batch"]), found["dtype"]]
-        cells += ["live" if found["live"] else "cached", found["device"]]
+        cells += ["live" if found["live"] else "cached", "computed again" if found["recompute"] else "kept"]
+        cells.append(found["device"])
         cells += [f"{found['samples_per_second']:.3g}", f"{found['step']:.3g}"]
         rows.append([*cells, *(f"{100 * found['seconds'][phase] / found['step']:.1f}" for phase in PHASES)])
     made = table([*header, *(f"{phase}, %" for phase in PHASES)], rows)

@@ -22,7 +22,8 @@ def nets_section(nets: Nets, recipe: NetsRecipe, least_miou: float) -> list[str]
     text = (
         f"## Segmentation nets\n\nTrained on masks of `{styles}` scenes alone (set {recipe.training_seed}), each scene "
         f"with {recipe.absent} phrases that name nothing in it; the best weights and the threshold were chosen on set "
-        f"{recipe.validation_seed}. Every setting is below, under `nets`.\n"
+        f"{recipe.validation_seed}. Every setting is below, under `nets`. The scores below do not show that the LDM's "
+        "features help: without them LD-ZNet loses next to nothing (docs/paper-in-miniature.md).\n"
     )
     return [text, _runs(nets), _held_out(nets, recipe, least_miou), _course(nets)]
 
