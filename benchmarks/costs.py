@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ldznet_cli.ldm.blocks import attention_blocks, cut_after
+from ldznet_cli.ldm.blocks import block_names, cut_after
 from ldznet_cli.ldm.folder import read_json
 from ldznet_cli.ldm.packing import PackedLinear, can_pack
 from ldznet_cli.ldm.unet import FrozenUNet
@@ -46,7 +46,9 @@ def skeletons(sd: Path) -> Skeletons:
         unet = UNet2DConditionModel.from_config(parts["unet"])
         first_stage = AutoencoderKL.from_config(parts["vae"])
         text = CLIPTextModel(CLIPTextConfig.from_dict(parts["text_encoder"]))
-    names = {index: name for index, name in attention_blocks(unet) if index in net.config.blocks}
+    names = {
+        index: name for index, name in enumerate(block_names(parts["unet"])) if index in net.config.blocks
+    }
     cut_after(unet, names[max(names)])
     first_stage.decoder = first_stage.post_quant_conv = None
     return Skeletons(text, first_stage, FrozenUNet(unet, names, whole=False), net)

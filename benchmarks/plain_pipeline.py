@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ldznet_cli.ldm.blocks import attention_blocks
+from ldznet_cli.ldm.blocks import block_names
 from ldznet_cli.nets import load_net, read_info
 from ldznet_cli.samples.geometry import Geometry, to_tensor
 
@@ -29,7 +29,7 @@ class PlainPipeline:
         self.net = load_net(sd / "net")
         self.geometry = Geometry(**read_info(sd / "net").geometry)
         self.features: dict[int, Tensor] = {}
-        for index, name in attention_blocks(self.unet):
+        for index, name in enumerate(block_names(self.unet.config)):
             if index in self.net.config.blocks:
                 self.unet.get_submodule(name).register_forward_hook(self._keep(index))
 

@@ -14,12 +14,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 GOLDENS = Path(__file__).parent / "goldens"
+PARITY = Path(__file__).parents[2] / "shared" / "parity"
 
 
 def compare(name: str, found: Mapping[str, Tensor], tolerance: float) -> None:
     """Holds `found` against goldens/<name>.safetensors: the same keys, the same shapes, values within `tolerance`."""
     path = GOLDENS / f"{name}.safetensors"
     if os.environ.get("GOLDENS") == "rewrite":
+        assert PARITY.exists(), (
+            "goldens are rewritten only beside the authors' numbers, which are then tested, too"
+        )
         path.parent.mkdir(exist_ok=True)
         save_file({key: value.contiguous() for key, value in found.items()}, path)
     expected = load_file(path)

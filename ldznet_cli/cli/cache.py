@@ -21,14 +21,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 Cache = Annotated[str, typer.Argument(metavar="CACHE", help=options.CACHE_HELP)]
 
-app = typer.Typer(name="cache", rich_markup_mode=None)
-
-
-@app.callback(invoke_without_command=True)
-def cache(ctx: typer.Context) -> None:
-    """What lies in a cache of features, whether it is sound, and what can go."""
-    if ctx.invoked_subcommand is None:
-        console.emit(ctx.get_help())
+app = console.group("cache", "What lies in a cache of features, whether it is sound, and what can go.")
 
 
 @app.command()

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ldznet_cli.errors import PipeClosed, shortened
 
 _CHATTY = ("accelerate", "diffusers", "huggingface_hub", "torch", "transformers")
@@ -23,6 +25,18 @@ def set_quiet(quiet: bool) -> bool:
     """The callback of --quiet: from here on `say`, `warn` and `progress` are silent."""
     _state["quiet"] = quiet
     return quiet
+
+
+def group(name: str, about: str) -> typer.Typer:
+    """A command with commands of its own, which lists them when none is given."""
+    app = typer.Typer(name=name, rich_markup_mode=None)
+
+    @app.callback(invoke_without_command=True, help=about)
+    def shown(ctx: typer.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            emit(ctx.get_help())
+
+    return app
 
 
 def require_streams() -> None:

@@ -14,14 +14,7 @@ from ldznet_cli.errors import UsageError
 if TYPE_CHECKING:
     from ldznet_cli.samples.phrase_regions import Converted, PhraseRegion, PhraseRegions
 
-app = typer.Typer(name="data", rich_markup_mode=None)
-
-
-@app.callback(invoke_without_command=True)
-def data(ctx: typer.Context) -> None:
-    """Annotations of public data sets, in the one format that all verbs read."""
-    if ctx.invoked_subcommand is None:
-        console.emit(ctx.get_help())
+app = console.group("data", "Annotations of public data sets, in the one format that all verbs read.")
 
 
 @app.command()

@@ -17,14 +17,7 @@ from ldznet_cli.miniature.events import STAGES, Stage
 
 CARD = "MODEL_CARD.md"
 
-app = typer.Typer(name="miniature", rich_markup_mode=None)
-
-
-@app.callback(invoke_without_command=True)
-def miniature(ctx: typer.Context) -> None:
-    """The bundled miniature world: its scenes, its weights, its model card."""
-    if ctx.invoked_subcommand is None:
-        console.emit(ctx.get_help())
+app = console.group("miniature", "The bundled miniature world: its scenes, its weights, its model card.")
 
 
 @app.command()
@@ -109,7 +102,6 @@ def untrained(
     Examples:
       ldznet miniature untrained --vae taesd --vocabulary bpe_simple_vocab_16e6.txt.gz --out untrained-ldm
     """
-    console.quiet_libraries()
     from ldznet_cli.miniature.untrained import untrained_ldm
 
     console.say(f"an untrained LDM is in {untrained_ldm(out, vae=vae, vocabulary=vocabulary, seed=seed)}")

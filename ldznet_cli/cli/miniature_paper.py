@@ -55,7 +55,6 @@ def paper(
       ldznet miniature paper --tier 1
       ldznet miniature paper --job znet-s0
     """
-    console.quiet_libraries()
     from ldznet_cli.miniature.paper.material import World
     from ldznet_cli.miniature.paper.protocol import Protocol
     from ldznet_cli.miniature.paper.run import Study

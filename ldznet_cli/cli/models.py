@@ -45,8 +45,8 @@ def preset_of(ldm: str) -> str:
     return MINIATURE if narrow else "paper"
 
 
-def resolve_model(name: str | None) -> tuple[Path, bool]:
-    """(net folder, whether it is the bundled one); without a name it is, and one line says what that means.
+def resolve_model(name: str | None) -> Path:
+    """The net's folder; without a name the bundled one's, and one line says what that means.
 
     Raises WeightsUnavailable for a folder that is not there, and when the bundle is not installed.
     """
@@ -55,7 +55,7 @@ def resolve_model(name: str | None) -> tuple[Path, bool]:
 
         if name is None:
             console.say(f"ldznet: {MINIATURE_NOTICE}")
-        return model_folder(), True
+        return model_folder()
     folder = Path(name)
     if folder.is_file():
         raise WeightsUnavailable(
@@ -65,7 +65,7 @@ def resolve_model(name: str | None) -> tuple[Path, bool]:
         raise WeightsUnavailable(
             f"--model: no folder {folder}; `ldznet train` and `ldznet weights import` make such folders"
         )
-    return folder, False
+    return folder
 
 
 def resolve_device(name: str) -> str:

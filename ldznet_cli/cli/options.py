@@ -5,12 +5,14 @@ Where the words are the same, `ldznet init` writes the option once, for all verb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from ldznet_cli.cli import console
+from ldznet_cli.errors import UsageError
 
 Ldm = Annotated[
     str,
@@ -103,3 +105,14 @@ Crop = Annotated[
 Flip = Annotated[
     bool, typer.Option("--flip", help='Mirror half of what is looked at, and "left" with "right" in phrases.')
 ]
+
+
+def image_folder(sources: Sequence[Path], images: Path | None, annotations: str) -> Path | None:
+    """The one folder of the images of `annotations`, an option's name. Raises UsageError where more are named."""
+    if not sources:
+        return images
+    if images is not None or len(sources) > 1:
+        raise UsageError(
+            f"with {annotations} there is one folder of images: name it once, by --images or as the argument"
+        )
+    return sources[0]

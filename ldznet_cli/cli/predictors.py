@@ -13,7 +13,7 @@ from ldznet_cli.config import MINIATURE
 from ldznet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from ldznet_cli.inference import Predictor
+    from ldznet_cli.inference import Predictor, PredictorIdentity
     from ldznet_cli.inference.questions import Asking
 
 Kind = Literal["net", "clipseg", "noise-difference", "category-mean"]
@@ -62,11 +62,11 @@ def load(asked: Ask) -> Predictor:
     return Halving(makers[ask.kind](ask), console.warn)
 
 
-def job_of(ask: Ask, threads: int) -> Asking:
+def job_of(ask: Ask, threads: int, expected: PredictorIdentity) -> Asking:
     """How workers of a cluster come by what answers: each loads it, onto its own device."""
     from ldznet_cli.inference.questions import Asking
 
-    return Asking(partial(load, ask.everywhere()), threads)
+    return Asking(partial(load, ask.everywhere()), threads, expected)
 
 
 def _clipseg(ask: Ask) -> Predictor:
@@ -117,9 +117,8 @@ def _net(ask: Ask) -> Predictor:
 
     from ldznet_cli.inference import load_predictor
 
-    folder, _ = models.resolve_model(ask.model)
     return load_predictor(
-        folder,
+        models.resolve_model(ask.model),
         None if ask.ldm is None else models.resolve_ldm(ask.ldm),
         vae=ask.vae,
         device=ask.device,

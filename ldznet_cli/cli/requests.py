@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ldznet_cli.cli import options
 from ldznet_cli.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def asked(
             raise UsageError(
                 "--gt and --prompt exclude each other: phrases come from the one or from the other"
             )
-        return _annotated(gt, _folder(sources, images), groups, negatives, seed, views, shard)
+        return _annotated(
+            gt, options.image_folder(sources, images, "--gt"), groups, negatives, seed, views, shard
+        )
     if images is not None or groups is not None or negatives or views:
         raise UsageError(
             "--images, --groups, --negatives and --views belong to --gt; without it, name the images themselves"
@@ -116,16 +119,6 @@ def _seen(
         for index in range(1, 1 + (policy.count or 0)):
             view = policy.of(sha256, phrase, index, size, mask)
             yield replace(image, view=view), [view.of_phrase(phrase)]
-
-
-def _folder(sources: Sequence[Path], images: Path | None) -> Path | None:
-    if not sources:
-        return images
-    if images is not None or len(sources) > 1:
-        raise UsageError(
-            "with --gt there is one folder of images: name it once, by --images or as the argument"
-        )
-    return sources[0]
 
 
 def failed_before(requests: Requests, store: Store, shard: Shard) -> Requests:

@@ -171,7 +171,7 @@ def segment(
     )
     # Workers have predictors of their own; the one here only says what records tell of it.
     answering = predictors.load(ask if engine == "local" else replace(ask, device="cpu"))
-    job = None if engine == "local" else predictors.job_of(ask, threads_per_worker or 1)
+    job = None if engine == "local" else predictors.job_of(ask, threads_per_worker or 1, answering.identity)
     finish = Finish(
         answering.threshold if threshold is None else threshold,
         min_score,

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ldznet_cli.cli import console
+from ldznet_cli.cli import console, options
 from ldznet_cli.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -176,17 +176,12 @@ def _rows(asked: Asked) -> list[Task]:
     assert asked.prompts_from is not None
     if asked.groups is not None:
         raise UsageError("--groups belongs to annotations: rows name their phrases themselves")
-    return read_rows(asked.prompts_from, sys.stdin, _folder(asked.sources, asked.images), asked.negatives)
-
-
-def _folder(sources: Sequence[Path], images: Path | None) -> Path | None:
-    if not sources:
-        return images
-    if images is not None or len(sources) > 1:
-        raise UsageError(
-            "with --prompts-from there is one folder of images: name it once, by --images or as the argument"
-        )
-    return sources[0]
+    return read_rows(
+        asked.prompts_from,
+        sys.stdin,
+        options.image_folder(asked.sources, asked.images, "--prompts-from"),
+        asked.negatives,
+    )
 
 
 def _annotated(asked: Asked) -> list[Task]:
@@ -194,7 +189,7 @@ def _annotated(asked: Asked) -> list[Task]:
     from ldznet_cli.samples.coco import load_coco
 
     assert asked.prompts_from is not None
-    folder = _folder(asked.sources, asked.images)
+    folder = options.image_folder(asked.sources, asked.images, "--prompts-from")
     by_image = load_coco(asked.prompts_from, images=folder, groups=asked.groups).by_image()
     if not by_image:
         raise NothingToDo(f"{asked.prompts_from} has no annotation with a phrase")

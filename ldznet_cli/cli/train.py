@@ -87,7 +87,6 @@ def train(
     """
     if gt is None or out is None:
         raise UsageError(f"--{'gt' if gt is None else 'out'} is missing (try 'ldznet train --help')")
-    console.quiet_libraries()
     from ldznet_cli.cli.material import Ask, gather
     from ldznet_cli.training import preset as named
     from ldznet_cli.training import processes

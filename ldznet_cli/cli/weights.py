@@ -35,14 +35,7 @@ Folder = Annotated[
     ),
 ]
 
-app = typer.Typer(name="weights", rich_markup_mode=None)
-
-
-@app.callback(invoke_without_command=True)
-def weights(ctx: typer.Context) -> None:
-    """Models' weights: imported from checkpoints, fetched ahead, shown, verified."""
-    if ctx.invoked_subcommand is None:
-        console.emit(ctx.get_help())
+app = console.group("weights", "Models' weights: imported from checkpoints, fetched ahead, shown, verified.")
 
 
 @app.command("import")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from ldznet_cli.evaluation.answer import Answer, ImageKey
-from ldznet_cli.evaluation.comparison import Comparison, compared
-from ldznet_cli.evaluation.mask_folder import MaskFolder
+from ldznet_cli.evaluation.comparison import compared
 from ldznet_cli.evaluation.ranking import Shown
 from ldznet_cli.evaluation.report import Ranked, Report, Score
 from ldznet_cli.evaluation.run import DEFAULT_PROTOCOLS, Evaluation, evaluate
-from ldznet_cli.evaluation.scoreboard import Scoreboard
 from ldznet_cli.evaluation.sources import open_predictions
 from ldznet_cli.evaluation.table import Table, comparison_tables, tables_of
 from ldznet_cli.evaluation.tuning import swept_protocol, tune
@@ -16,14 +14,11 @@ from ldznet_cli.evaluation.tuning import swept_protocol, tune
 __all__ = [
     "DEFAULT_PROTOCOLS",
     "Answer",
-    "Comparison",
     "Evaluation",
     "ImageKey",
-    "MaskFolder",
     "Ranked",
     "Report",
     "Score",
-    "Scoreboard",
     "Shown",
     "Table",
     "compared",

@@ -5,7 +5,7 @@ from ldznet_cli.features.cached import CachedFeatures
 from ldznet_cli.features.events import CacheEvent, RunDone, TextDone, UnitDone, UnitFailed
 from ldznet_cli.features.key import FeatureSettings
 from ldznet_cli.features.live import LiveFeatures
-from ldznet_cli.features.plan import Failure, Plan, plan_cache
+from ldznet_cli.features.plan import Plan, plan_cache
 from ldznet_cli.features.shard import Shard
 from ldznet_cli.features.source import FeatureItem, FeatureSource, RandomFeatures, SampleFeatures
 from ldznet_cli.features.store import Store
@@ -13,7 +13,6 @@ from ldznet_cli.features.store import Store
 __all__ = [
     "CacheEvent",
     "CachedFeatures",
-    "Failure",
     "FeatureItem",
     "FeatureSettings",
     "FeatureSource",

@@ -5,10 +5,9 @@ from ldznet_cli.inference.api import Segmenter, load_predictor
 from ldznet_cli.inference.clipseg import ClipSegPredictor
 from ldznet_cli.inference.halving import Halving
 from ldznet_cli.inference.ledger import Ledger
-from ldznet_cli.inference.nets import NetPredictor
 from ldznet_cli.inference.outputs import OutputPlan
 from ldznet_cli.inference.predictor import ColourPredictor, Predictor, PredictorIdentity, ProbMap
-from ldznet_cli.inference.prompts import Prompt, Task, labels_of, prompts_of, prompts_of_phrases
+from ldznet_cli.inference.prompts import Task, labels_of, prompts_of, prompts_of_phrases
 from ldznet_cli.inference.segment import open_ledger, segment
 
 __all__ = [
@@ -17,12 +16,10 @@ __all__ = [
     "Finish",
     "Halving",
     "Ledger",
-    "NetPredictor",
     "OutputPlan",
     "Predictor",
     "PredictorIdentity",
     "ProbMap",
-    "Prompt",
     "Segmenter",
     "Task",
     "labels_of",

@@ -22,7 +22,7 @@ from ldznet_cli.config import CLIPSEG
 from ldznet_cli.errors import ModelError, PromptError, WeightsUnavailable
 from ldznet_cli.inference.predictor import PredictorIdentity, ProbMap
 from ldznet_cli.ldm.digests import file_digest
-from ldznet_cli.ldm.folder import resolve_files
+from ldznet_cli.ldm.folder import read_json, resolve_files
 from ldznet_cli.ldm.hub import TRANSFORMERS_FILES
 from ldznet_cli.ldm.quiet import quiet_libraries
 from ldznet_cli.samples.record import RecordGeometry
@@ -147,13 +147,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
 
 
 def _check_kind(folder: Path) -> None:
-    path = folder / "config.json"
-    try:
-        kind = json.loads(path.read_text("utf-8")).get("model_type")
-    except FileNotFoundError:
-        raise WeightsUnavailable(f"{folder} holds no config.json: it is no model's folder") from None
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
+    kind = read_json(folder / "config.json").get("model_type")
     if kind != "clipseg":
         raise ModelError(f"{folder} is a {kind}, expected a clipseg: name another by --clipseg")
 

@@ -5,7 +5,6 @@ To resume is to skip what is there with the same settings, and whole.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ldznet_cli.errors import ImageError, NothingToDo, UsageError
+from ldznet_cli.features.key import digest
 from ldznet_cli.inference.answering import Finish
 from ldznet_cli.inference.lock import locked
 from ldznet_cli.inference.outputs import FAILED, MANIFEST, RECORDS, OutputPlan
@@ -50,7 +50,7 @@ class Ledger:
 
         Raises NothingToDo when that run had no failure, UsageError when it had other settings.
         """
-        self.plan, self.settings, self.digest = plan, settings, digest_of_settings(settings)
+        self.plan, self.settings, self.digest = plan, settings, digest(settings)
         self.finish, self.overwrite, self.tell = finish, overwrite, tell
         self.resumed = 0
         self._records = RecordFile(plan.out / RECORDS)
@@ -187,12 +187,6 @@ class Recorded:
         """(masks, failures)."""
         failed = [self.records.failed(key) for key in self.planned() if key in self.records]
         return failed.count(False), failed.count(True)
-
-
-def digest_of_settings(settings: Mapping[str, Any]) -> str:
-    """SHA-256 of JSON values, whatever the order of their names."""
-    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def keys_of(task: Task) -> Iterator[Key]:

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from ldznet_cli.engines import Engine
+from ldznet_cli.errors import ModelError
 from ldznet_cli.inference.asking import ask
 from ldznet_cli.inference.loading import Loaded
-from ldznet_cli.inference.predictor import Predictor, ProbMap
+from ldznet_cli.inference.predictor import Predictor, PredictorIdentity, ProbMap
 from ldznet_cli.inference.prompts import Prompt
 
 
@@ -38,15 +39,29 @@ class Question:
 @dataclass(frozen=True)
 class Asking:
     """A job (engines.py): each worker has a predictor of its own, by `load`, and computes with `threads` of PyTorch,
-    with as many as it would anyway when None. To be sent to other machines `load` must be what can be pickled."""
+    with as many as it would anyway when None. To be sent to other machines `load` must be what can be pickled, and
+    gives what is `expected` there, where that is said: records name its weights."""
 
     load: Callable[[], Predictor]
     threads: int | None = None
+    expected: PredictorIdentity | None = None
 
     def __call__(self) -> Callable[[Iterable[Question]], Generator[list[ProbMap], None, None]]:
+        """Raises ModelError when the predictor is another one here."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        return partial(_answers, self.load())
+        predictor = self.load()
+        if self.expected is not None and _weights(predictor.identity) != _weights(self.expected):
+            raise ModelError(
+                f"{predictor.identity.model} holds other weights on a worker than where the run was begun: "
+                f"{_weights(predictor.identity)}, expected {_weights(self.expected)}; give every worker the same files"
+            )
+        return partial(_answers, predictor)
+
+
+def _weights(identity: PredictorIdentity) -> tuple[str, str | None]:
+    """The hashes by which they are known."""
+    return identity.model_digest, identity.ldm_digest
 
 
 def _answers(predictor: Predictor, questions: Iterable[Question]) -> Generator[list[ProbMap], None, None]:

@@ -23,18 +23,8 @@ _UP = ("UpBlock2D", *["CrossAttnUpBlock2D"] * 3)
 """Diffusers' defaults, which are Stable Diffusion's."""
 
 
-def attention_blocks(unet: nn.Module) -> list[tuple[int, str]]:
-    """(index, module name) of each spatial transformer of a diffusers UNet, in the order of the forward pass."""
-    from diffusers.models.transformers.transformer_2d import Transformer2DModel
-
-    names = [name for name, module in unet.named_modules() if isinstance(module, Transformer2DModel)]
-    order = ("down_blocks", "mid_block", "up_blocks")
-    names.sort(key=lambda name: (order.index(name.split(".")[0]), *_numbers(name)))
-    return list(enumerate(names))
-
-
 def block_names(unet_config: Mapping[str, Any]) -> list[str]:
-    """The module names of `attention_blocks`, in the same order, from a UNet's configuration alone."""
+    """The module name of each spatial transformer of a diffusers UNet, in the order of the forward pass."""
     down, up = unet_config.get("down_block_types", _DOWN), unet_config.get("up_block_types", _UP)
     layers = unet_config.get("layers_per_block", 2)
     layers = [layers] * len(down) if isinstance(layers, int) else list(layers)
@@ -113,7 +103,3 @@ def _end_level(level: Any, samplers: str, last: int) -> None:
 def _attends(kind: str | None) -> bool:
     """Simple… blocks attend in another way: they have no spatial transformers."""
     return kind is not None and "CrossAttn" in kind and "Simple" not in kind
-
-
-def _numbers(name: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in name.split(".") if part.isdigit())

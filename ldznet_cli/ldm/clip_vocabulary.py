@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ CLIP_MERGES = 49_152 - 256 - 2
 """Merges that CLIP reads of its vocabulary file (openai/CLIP: simple_tokenizer.py); with 512 letters and two special
 tokens they are 49,408 in all."""
 START, END = "<|startoftext|>", "<|endoftext|>"
+FINAL = "</w>"
+"""The end of a word."""
 
 Merge = tuple[str, str]
 
@@ -34,7 +37,7 @@ def find_vocabulary(name: str, *, offline: bool = False) -> Vocabulary:
     Raises WeightsUnavailable when it is not to be had, UsageError or ModelError for files that are none.
     """
     if name.endswith(".gz"):
-        return _of_merges(read_merges(Path(name)))
+        return of_merges(read_merges(Path(name)))
     folder = resolve_files(name, ["vocab.json", "merges.txt"], offline=offline)
     if (folder / "tokenizer").is_dir():
         folder = folder / "tokenizer"
@@ -85,8 +88,8 @@ def byte_letters() -> dict[int, str]:
     return {byte: chr(byte) for byte in plain} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
-def _of_merges(merges: list[Merge]) -> Vocabulary:
+def of_merges(merges: Sequence[Merge]) -> Vocabulary:
     """CLIP numbers 256 letters for the bytes, the same at a word's end, the merges, and the two special tokens."""
     letters = byte_letters().values()
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *(a + b for a, b in merges), START, END]
-    return Vocabulary({token: number for number, token in enumerate(tokens)}, tuple(merges))
+    tokens = [*letters, *(f"{letter}{FINAL}" for letter in letters), *(a + b for a, b in merges), START, END]
+    return Vocabulary({token: number for number, token in enumerate(dict.fromkeys(tokens))}, tuple(merges))

@@ -34,8 +34,6 @@ class FrozenLDM:
     what it computes. Not to be shared between threads.
     """
 
-    latent_channels = 4
-
     def __init__(
         self,
         name: str,

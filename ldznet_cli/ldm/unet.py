@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ldznet_cli.errors import ModelError
-from ldznet_cli.ldm.blocks import Blocks, attention_blocks, choose_blocks, cut_after
+from ldznet_cli.ldm.blocks import Blocks, block_names, choose_blocks, cut_after
 from ldznet_cli.ldm.folder import weight_files
 from ldznet_cli.ldm.weights import Weights, fill, on_meta
 from ldznet_cli.tensors import FeatureMap, Latent, Text
@@ -33,7 +33,7 @@ class FrozenUNet:
 
             unet = UNet2DConditionModel.from_config(config)
         chosen, known = choose_blocks(config, blocks), set(unet.state_dict())
-        names = dict(attention_blocks(unet))
+        names = dict(enumerate(block_names(config)))
         if blocks is not None:
             cut_after(unet, names[chosen[-1]])
         fill(unet, Weights(weight_files(folder, "unet")), known, device=device, dtype=dtype)

@@ -16,15 +16,11 @@ import torch
 from numpy.typing import NDArray
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ldznet_cli.ldm.clip_vocabulary import byte_letters
+from ldznet_cli.ldm.clip_vocabulary import FINAL, Merge, byte_letters, of_merges
 from ldznet_cli.miniature.ldm_recipe import TextRecipe
 
-START, END = "<|startoftext|>", "<|endoftext|>"
-_FINAL = "</w>"
 _PARTS = re.compile(r"[a-z]+|[0-9]|[^\sa-z0-9]+")
 """CLIP's pre-tokenizer, as far as captions go: runs of letters, single digits, runs of anything else."""
-
-Merge = tuple[str, str]
 
 
 def count_words(captions: Iterable[str]) -> Counter[str]:
@@ -37,7 +33,7 @@ def learn_merges(words: Counter[str]) -> list[Merge]:
     letters = byte_letters()
     spelled = {word: [letters[byte] for byte in word.encode()] for word in words}
     for parts in spelled.values():
-        parts[-1] += _FINAL
+        parts[-1] += FINAL
     merges: list[Merge] = []
     while any(len(parts) > 1 for parts in spelled.values()):
         pairs: Counter[Merge] = Counter()
@@ -67,16 +63,8 @@ def build_tokenizer(words: Counter[str], recipe: TextRecipe) -> CLIPTokenizer:
 
 def tokenizer_of(merges: Sequence[Merge], recipe: TextRecipe) -> CLIPTokenizer:
     """The CLIPTokenizer with these merges."""
-    letters = list(byte_letters().values())
-    tokens = [
-        *letters,
-        *(letter + _FINAL for letter in letters),
-        *("".join(pair) for pair in merges),
-        START,
-        END,
-    ]
-    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
-    return CLIPTokenizer(vocab=vocabulary, merges=list(merges), model_max_length=recipe.length)
+    tokens = of_merges(merges).tokens
+    return CLIPTokenizer(vocab=tokens, merges=list(merges), model_max_length=recipe.length)
 
 
 def token_ids(tokenizer: CLIPTokenizer, prompts: Sequence[str]) -> NDArray[np.int64]:

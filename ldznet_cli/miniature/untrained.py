@@ -6,7 +6,6 @@ trained on it can only know the prompts that it saw in training.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from diffusers import AutoencoderTiny
@@ -14,6 +13,7 @@ from diffusers import AutoencoderTiny
 from ldznet_cli.errors import UsageError
 from ldznet_cli.ldm.clip_vocabulary import read_merges
 from ldznet_cli.ldm.quiet import quiet_libraries
+from ldznet_cli.ldm.staging import refuse_filled
 from ldznet_cli.miniature.autoencoder import build_autoencoder
 from ldznet_cli.miniature.pipeline import save_pipeline
 from ldznet_cli.miniature.pretraining import TextAndUNet, build_unet
@@ -30,8 +30,7 @@ def untrained_ldm(
     `vocabulary` is CLIP's `bpe_simple_vocab_16e6.txt.gz`; without it only the 256 bytes are known, which
     can spell everything. Raises UsageError for a folder or a file that does not hold that.
     """
-    if out.exists() and any(out.iterdir()):
-        raise UsageError(f"--out: {out} is not empty; name a new folder")
+    refuse_filled(out)
     recipe, words = official(), official().pretraining.text
     tokenizer = tokenizer_of(read_merges(vocabulary) if vocabulary else [], words)
     text = build_text_encoder(words, tokenizer, seed)
@@ -39,7 +38,6 @@ def untrained_ldm(
     autoencoder = _read_autoencoder(vae) if vae else build_autoencoder(recipe.autoencoder, seed)
     scale = float(autoencoder.config.scaling_factor)
     out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out, ignore_errors=True)
     save_pipeline(out, TextAndUNet(text, unet), autoencoder, scale, tokenizer, recipe.schedule)
     return out
 

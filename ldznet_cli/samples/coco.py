@@ -28,7 +28,6 @@ class SampleSet:
     samples: tuple[Sample, ...]
     path: Path
     digest: str
-    image_folder: Path
     images: tuple[ImageRef, ...]
     annotations: int
     crowd_regions: int = 0
@@ -75,7 +74,6 @@ def load_coco(
         samples=tuple(sample for draft in real for sample in _samples(draft, per_annotation)),
         path=path,
         digest=file.digest,
-        image_folder=folder,
         images=tuple(image.ref for image in file.images.values()),
         annotations=len(file.annotations),
         crowd_regions=sum(annotation.ignored for annotation in file.annotations),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -113,8 +111,3 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     if name not in PRESETS:
         raise UsageError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
     return dataclasses.replace(PRESETS[name], **{k: v for k, v in changes.items() if v is not None})
-
-
-def digest(settings: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical JSON of `settings`."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ldznet_cli.config import TRAINING_PICTURE
 from ldznet_cli.errors import ModelError, UsageError
+from ldznet_cli.features.key import digest
 from ldznet_cli.features.source import FeatureSource
 from ldznet_cli.machine.packages import versions_of
 from ldznet_cli.nets import NetConfig, NetInfo, build_net, initialise, save_net
@@ -26,7 +27,7 @@ from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.sample import Sample
 from ldznet_cli.samples.view import ViewPolicy
 from ldznet_cli.training import checkpoint, processes
-from ldznet_cli.training.config import TrainConfig, digest
+from ldznet_cli.training.config import TrainConfig
 from ldznet_cli.training.dataset import Reader, TrainingSet
 from ldznet_cli.training.loop import Run, TrainEvent, train
 from ldznet_cli.training.validation import choose, hold_out, validate

@@ -41,7 +41,7 @@ def test_the_plain_pipeline_does_the_same_arithmetic(tmp_path: Path, monkeypatch
     import torch
     from plain_pipeline import PlainPipeline
 
-    from ldznet_cli.ldm import Draw
+    from ldznet_cli.ldm.noise import Draw
 
     sd, image = tmp_path / "sd", Image.effect_noise((80, 60), 60).convert("RGB")
     random_sd.random_sd(sd, random_sd.TINY)

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from ldznet_cli.cli import main
-from ldznet_cli.inference import ColourPredictor, Prompt
+from ldznet_cli.inference import ColourPredictor
 from ldznet_cli.inference.outputs import OutputPlan
+from ldznet_cli.inference.prompts import Prompt
 from ldznet_cli.inference.record_file import read_records
 from tests.tiny import tiny_ldm as build_ldm
 from tests.tiny_net import tiny_net
@@ -194,7 +195,7 @@ def wait_until_at_work(process: subprocess.Popen[str]) -> None:
 def test_ctrl_c_finishes_the_image_at_hand_and_the_same_command_goes_on(
     images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = start(3, "in", "--prompt", "red")
+    process = start(1, "in", "--prompt", "red")
     wait_until_at_work(process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
@@ -234,7 +235,7 @@ def test_a_kill_leaves_whole_things(images: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_closed_pipe_ends_quietly(images: Path) -> None:
-    process = start(2, "in", "--prompt", "red", "--quiet")
+    process = start(0.5, "in", "--prompt", "red", "--quiet")
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.readline()

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from ldznet_cli.features import CachedFeatures, FeatureItem, Shard, Store
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
 from ldznet_cli.samples.images import Geometry, ImageRef, sha256_of
 from ldznet_cli.samples.view import ViewPolicy
+from tests.faults.scene import ended, forked, until
 from tests.small_hub import SmallHub, serving
 
 
@@ -354,16 +354,17 @@ def test_ctrl_c_for_real(place: Path, run: Any, tiny_ldm: Path) -> None:
     """The command in a forked child (importing takes seconds), stopped by a true SIGINT in mid-run."""
     arguments = ["images", "--prompt", "lamp", "--draws", "30", "--cache", "stopped"]
     told, store = place / "told.txt", Store("stopped")
-    if (child := os.fork()) == 0:
+
+    def command() -> None:
         with told.open("w") as sys.stderr:
-            code = main(
-                ["cache-features", "--ldm", str(tiny_ldm), "--size", "64", "--batch", "2", *arguments]
+            os._exit(
+                main(["cache-features", "--ldm", str(tiny_ldm), "--size", "64", "--batch", "2", *arguments])
             )
-        os._exit(code)
-    while len(list(store.names())) < 15:
-        time.sleep(0.01)
+
+    child = forked(command)
+    until(lambda: len(list(store.names())) >= 15)
     os.kill(child, signal.SIGINT)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert ended(child) == 130
     line = told.read_text().splitlines()[-1]
     assert line.startswith("ldznet: error: interrupted; ")
     assert line.endswith("in stopped, all of them whole: the same command makes the rest")

@@ -216,3 +216,4 @@ def test_shell_completion(shell: str) -> None:
         [sys.executable, "-m", "ldznet_cli"], env=environment, capture_output=True, text=True, check=False
     )
     assert "segment" in run.stdout
+    assert "Usage" not in run.stdout  # the help, which has the word as well

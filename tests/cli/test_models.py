@@ -24,7 +24,7 @@ def test_an_ldm_is_the_bundled_one_by_name_only() -> None:
 
 
 def test_without_a_model_the_bundled_one_is_used_and_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert models.resolve_model(None) == (Path("/bundle/ldznet"), True)
+    assert models.resolve_model(None) == Path("/bundle/ldznet")
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "drawn scenes only" in line
@@ -33,12 +33,12 @@ def test_without_a_model_the_bundled_one_is_used_and_said(capsys: pytest.Capture
 
 
 def test_the_bundled_model_by_name_needs_no_notice(capsys: pytest.CaptureFixture[str]) -> None:
-    assert models.resolve_model("miniature") == (Path("/bundle/ldznet"), True)
+    assert models.resolve_model("miniature") == Path("/bundle/ldznet")
     assert capsys.readouterr().err == ""
 
 
 def test_a_model_is_a_folder(tmp_path: Path) -> None:
-    assert models.resolve_model(str(tmp_path)) == (tmp_path, False)
+    assert models.resolve_model(str(tmp_path)) == tmp_path
     with pytest.raises(WeightsUnavailable, match="--model: no folder nowhere"):
         models.resolve_model("nowhere")
 

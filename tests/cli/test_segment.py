@@ -214,10 +214,10 @@ def test_without_a_model_the_miniature_answers_and_says_what_it_is(
     net = tiny_net(folder / "weights" / "ldznet", tiny_ldm)
     monkeypatch.setattr(api, "BUNDLE", folder / "weights")
 
-    def bundled(name: str | None) -> tuple[Path, bool]:
+    def bundled(name: str | None) -> Path:
         if name is None:
             models.console.say(f"ldznet: {models.MINIATURE_NOTICE}")
-        return net, True
+        return net
 
     monkeypatch.setattr(models, "resolve_model", bundled)
     records, err = run(capsys, "in/one.png", "--prompt", "lamp")

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 
 from ldznet_cli.cli import main
 from ldznet_cli.inference import ColourPredictor
+from ldznet_cli.reporting.overlay import colour_of
 from ldznet_cli.samples.masks import read_mask
 from ldznet_cli.samples.record import schema
 
@@ -78,6 +79,9 @@ def test_all_formats_in_one_pass(capsys: Capture) -> None:
     assert [one["box"] for one in ring["instances"]] == [ring["box"]]
     mask = read_mask(Path(ring["mask"]))
     assert not mask[40, 44]
+    shown = np.asarray(Image.open("ldznet-out/ring/red.overlay.jpg"), dtype=float)
+    assert np.abs(shown[40, 20:28].mean(0) - (np.array((255, 0, 0)) + colour_of("red")) / 2).max() < 12
+    assert np.abs(shown[38:42, 42:46].mean((0, 1)) - 255 * 0.65).max() < 12  # the hole is dimmed
     with contextlib.redirect_stdout(io.StringIO()):
         found = COCO("ldznet-out/coco.index.json").loadRes("ldznet-out/coco.json")
     (result,) = found.loadAnns(found.getAnnIds(imgIds=[2], catIds=[1]))

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from PIL import Image
 
 from ldznet_cli.cli import main
 from ldznet_cli.inference import ColourPredictor
+from ldznet_cli.reporting.overlay import colour_of
 from ldznet_cli.samples.images import sha256_of
 from ldznet_cli.samples.masks import read_mask
 from ldznet_cli.samples.record import schema
@@ -88,6 +90,9 @@ def test_a_masked_video(capsys: Capture) -> None:
     assert found[11][1].shape == (32, 48, 3)
     assert found[11][1][16, :20, 0].min() > 200
     assert found[11][1][16, 30:].max() < 40
+    shown = frames_of(OUT / "clip/red.mp4")[11][1]
+    assert np.abs(shown[16, 4:20].mean(0) - (np.array((255, 0, 0)) + colour_of("red")) / 2).max() < 12
+    assert np.abs(shown[16, 30:44].mean(0) - 255 * 0.65).max() < 12  # what is not the mask is dimmed
     rest = frames_of(OUT / "clip/rest.cutout.mp4")
     assert rest[11][1][16, 30:].min() > 200
     before = (OUT / "clip/red.mp4").read_bytes()

@@ -278,7 +278,7 @@ def test_every_number_of_a_preset_can_be_said(gt, cache, tiny_ldm, tmp_path):
         "ema": 0.5,
         "validation_samples": 2,
         "checkpoint_every": 1,
-        "keep": 1,
+        "keep": 3,
     }
     options = [word for name, value in told.items() for word in (f"--{name.replace('_', '-')}", value)]
     run = tmp_path / "run"
@@ -288,8 +288,29 @@ def test_every_number_of_a_preset_can_be_said(gt, cache, tiny_ldm, tmp_path):
     assert {
         name: found[name] for name in told if name not in ("keep", "checkpoint_every")
     }.items() <= told.items()
-    assert len(list((run / "checkpoints").iterdir())) == 1
+    assert len(list((run / "checkpoints").iterdir())) == 3
     assert record["validations"][-1]["samples"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        (["--fusion", "concat", "--init", "random"], {"init": "random"}),
+        (["--passes", "2", "--recompute"], {}),
+        (
+            ["--dtype", "bfloat16", "--validation-share", "0.4"],
+            {"precision": "bfloat16", "validation_share": 0.4},
+        ),
+    ],
+    ids=["concat", "passes", "bfloat16"],
+)
+def test_other_ways_to_train(gt, cache, tiny_ldm, tmp_path, options, settings):
+    run = tmp_path / "run"
+    assert train(gt, tiny_ldm, "--cache", cache, "--steps", "1", "--out", run, *options) == 0
+    found = json.loads((run / "training.json").read_text())["settings"]
+    assert {name: found[name] for name in settings} == settings
+    fusion = "concat" if "concat" in options else "cross-attention"
+    assert read_info(run).config.fusion == fusion
 
 
 def test_converted_data_sets_are_trained_on(tiny_ldm, tmp_path):

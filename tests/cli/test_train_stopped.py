@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from ldznet_cli.cli import main
 from ldznet_cli.nets import load_net, read_info
+from tests.faults.scene import ended, forked, until
 from tests.training.world import squares
 
 
@@ -28,14 +28,15 @@ def training(tmp_path: Path, tiny_ldm: Path) -> Callable[[int], list[str]]:
 
 def test_ctrl_c_for_real(training: Callable[[int], list[str]], tmp_path: Path) -> None:
     run, told = tmp_path / "run", tmp_path / "told.txt"
-    if (child := os.fork()) == 0:
+
+    def command() -> None:
         with told.open("w") as sys.stderr:
-            code = main(training(2000))
-        os._exit(code)
-    while not (run / "config.json").exists():
-        time.sleep(0.01)
+            os._exit(main(training(2000)))
+
+    child = forked(command)
+    until((run / "config.json").exists)
     os.kill(child, signal.SIGINT)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert ended(child) == 130
     done = json.loads((run / "training.json").read_text())["step"]
     line = told.read_text().splitlines()[-1]
     assert line.startswith(f"ldznet: error: stopped after step {done} of 2000")

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ldznet_cli.evaluation import (
-    Comparison,
-    Evaluation,
-    Report,
-    compared,
-    comparison_tables,
-    open_predictions,
-)
+from ldznet_cli.evaluation import Evaluation, Report, compared, comparison_tables, open_predictions
+from ldznet_cli.evaluation.comparison import Comparison
 from ldznet_cli.evaluation.scoreboard import Result, Scoreboard
 from ldznet_cli.metrics import Prediction, Truth
 from ldznet_cli.samples.coco import SampleSet, load_coco

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ldznet_cli.errors import AnnotationError
-from ldznet_cli.evaluation import Score, Scoreboard
+from ldznet_cli.evaluation import Score
+from ldznet_cli.evaluation.scoreboard import Scoreboard
 from ldznet_cli.metrics import Native, Prediction, Truth
 
 RANDOM = np.random.default_rng(0)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ldznet_cli.errors import AnnotationError, NothingToDo, UsageError
-from ldznet_cli.evaluation import MaskFolder, open_predictions
+from ldznet_cli.evaluation import open_predictions
+from ldznet_cli.evaluation.mask_folder import MaskFolder
 from ldznet_cli.evaluation.records import RecordedAnswers
 from ldznet_cli.samples.coco import load_coco
 from ldznet_cli.samples.masks import write_mask, write_prob

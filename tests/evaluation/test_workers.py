@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from ldznet_cli.errors import LdznetError
-from ldznet_cli.evaluation import Answer, Evaluation, ImageKey, Scoreboard, evaluate
+from ldznet_cli.evaluation import Answer, Evaluation, ImageKey, evaluate
+from ldznet_cli.evaluation.scoreboard import Scoreboard
 from ldznet_cli.evaluation.workers import DIED
 from ldznet_cli.metrics import Prediction, Truth
 from ldznet_cli.samples.coco import load_coco

@@ -21,7 +21,7 @@ from tests.features.conftest import World
 
 Files = Callable[[Path], dict[str, bytes]]
 
-KILLS = int(os.environ.get("KILLS", "5"))
+KILLS = int(os.environ.get("KILLS", "2"))
 """How often the real command is killed: `make soak` does it 50 times."""
 
 BATCH, PASSES = 4, 2  # a unit of 3 phrases and 2 draws takes two batches

@@ -6,9 +6,7 @@ import json
 import os
 import re
 import shutil
-import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,6 +34,7 @@ from ldznet_cli.features.objects import CachedObject
 from ldznet_cli.features.store import file_of
 from ldznet_cli.ldm import FrozenLDM
 from ldznet_cli.samples.images import ImageRef, read_view, sha256_of, to_tensor
+from tests.faults.scene import ended, forked, kill, until
 from tests.features.conftest import PHRASES, World, draw_image
 
 Files = Callable[[Path], dict[str, bytes]]
@@ -134,13 +133,10 @@ def test_killed_and_resumed_is_uninterrupted_to_the_last_byte(
     store, kills = Store(tmp_path / "cache"), 0
     while not (store.root / "manifests").exists():
         before = len(list(store.names()))
-        if (child := os.fork()) == 0:
-            world.fill(store.root, batch=2)
-            os._exit(0)
-        while len(list(store.names())) <= before and not (store.root / "manifests").exists():
-            time.sleep(0.001)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        child = forked(lambda: world.fill(store.root, batch=2))
+        until(lambda: len(list(store.names())) > before or (store.root / "manifests").exists())  # noqa: B023
+        kill(child)
+        ended(child)
         kills += 1
         assert all(store.is_whole(name) for name in store.names())
         if kills == 8:

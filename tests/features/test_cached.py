@@ -15,7 +15,8 @@ from ldznet_cli.errors import CacheError, CacheMismatch
 from ldznet_cli.features import CachedFeatures, FeatureItem, LiveFeatures, SampleFeatures, Store
 from ldznet_cli.features.key import Storage
 from ldznet_cli.features.manifest import read_manifests
-from ldznet_cli.ldm import DrawPolicy, FrozenLDM
+from ldznet_cli.ldm import DrawPolicy, FrozenLDM, packing
+from ldznet_cli.ldm.packing import can_pack
 from ldznet_cli.samples.images import Geometry, ImageRef
 from tests.features.conftest import PHRASES, World
 from tests.tiny import tiny_ldm as build
@@ -38,6 +39,21 @@ def test_in_float32_cached_is_live_to_the_last_bit(world: World, tmp_path: Path)
     cached = CachedFeatures.open(tmp_path / "cache")
     live = LiveFeatures(world.ldm, world.geometry, world.policy, batch=4)
     for image in world.images:
+        for one, other in pairs(cached.features(image, UNIT), live.features(image, UNIT)):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.skipif(not can_pack(torch.float32), reason="weights are packed on x86 processors alone")
+def test_so_they_are_with_weights_packed_as_a_large_model_s(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "LARGE", 0)
+    assert world.ldm.folder is not None
+    packed = replace(world, ldm=FrozenLDM.load(world.ldm.folder))
+    packed.fill(tmp_path / "cache", packed.settings("float32"), batch=4)
+    cached = CachedFeatures.open(tmp_path / "cache")
+    live = LiveFeatures(packed.ldm, packed.geometry, packed.policy, batch=4)
+    for image in packed.images:
         for one, other in pairs(cached.features(image, UNIT), live.features(image, UNIT)):
             assert torch.equal(one, other)
 
@@ -101,7 +117,7 @@ def test_fewer_blocks_and_none(world: World, tmp_path: Path) -> None:
 def test_what_is_missing_is_named_with_what_to_do(world: World, tmp_path: Path) -> None:
     world.fill(tmp_path / "cache")
     cached = CachedFeatures.open(tmp_path / "cache")
-    with pytest.raises(CacheError, match=r"text|features"):
+    with pytest.raises(CacheError, match=r"has no (text|features) for .*'umbrella'"):
         cached.features(world.images[1], [FeatureItem("umbrella")])
     with pytest.raises(CacheError, match=r"'lamp', draw 7; run `ldznet cache-features`.* --draws 8"):
         cached.features(world.images[1], [FeatureItem("lamp", 7)])

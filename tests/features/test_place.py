@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import secrets
 import time
@@ -16,6 +15,7 @@ from ldznet_cli.features.folder import Folder
 from ldznet_cli.features.locate import place_of
 from ldznet_cli.features.place import Place
 from ldznet_cli.features.remote import Remote
+from tests.faults.scene import ended, forked
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
@@ -71,9 +71,11 @@ def test_entries_are_listed_with_size_and_time(place: Place) -> None:
 
 def test_a_forked_process_and_a_pickled_place_open_their_own_connection(place: Place) -> None:
     place.write("a", b"1")
-    if (child := os.fork()) == 0:
-        os._exit(0 if place.read("a") == b"1" else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def read() -> None:
+        assert place.read("a") == b"1"
+
+    assert ended(forked(read)) == 0
     again = pickle.loads(pickle.dumps(place))
     assert again.shown() == place.shown()
     assert again.read("a") == b"1"

@@ -13,6 +13,7 @@ import torch
 from ldznet_cli.errors import CacheError, DiskFull, LdznetError
 from ldznet_cli.features.key import digest
 from ldznet_cli.features.store import Store, file_of
+from tests.faults.scene import ended, forked
 
 KEY = {"kind": "z", "image": "ab" * 32}
 Z = {"z": torch.arange(4 * 6 * 6, dtype=torch.float32).reshape(4, 6, 6)}
@@ -102,10 +103,11 @@ def test_files_are_as_readable_as_the_user_s_others(store: Store) -> None:
 
 
 def test_sweep_takes_away_what_a_killed_writer_left(store: Store) -> None:
-    if (child := os.fork()) == 0:
+    def killed() -> None:
         os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
         store.write(KEY, Z, {})
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+    assert ended(forked(killed)) == -signal.SIGKILL
     assert len([file for file in store.root.rglob("*") if file.is_file()]) == 1
     assert list(store.names()) == []
     assert store.sweep() == 1

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ldznet_cli.errors import ImageError
-from ldznet_cli.inference import Prompt, Task
+from ldznet_cli.inference import Task
 from ldznet_cli.inference.clips import Thinning, clip_of, in_time, with_frames
+from ldznet_cli.inference.prompts import Prompt
 from ldznet_cli.samples.listing import Frame, ImageRef
 from ldznet_cli.samples.video import Scan
 

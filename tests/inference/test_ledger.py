@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from ldznet_cli.errors import DiskFull, UsageError
-from ldznet_cli.inference import Ledger, OutputPlan, Prompt, Task
+from ldznet_cli.features.key import digest
+from ldznet_cli.inference import Ledger, OutputPlan, Task
 from ldznet_cli.inference.answering import Finish, answered
-from ldznet_cli.inference.ledger import digest_of_settings
+from ldznet_cli.inference.prompts import Prompt
 from ldznet_cli.inference.record_file import RecordFile, _append, read_records
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.record import Instance, Record, RecordImage, to_json
@@ -274,8 +275,8 @@ def test_half_a_line_is_cut_off_again() -> None:
 
 
 def test_settings_are_one_whatever_their_order() -> None:
-    assert digest_of_settings({"a": 1, "b": [2]}) == digest_of_settings({"b": [2], "a": 1})
-    assert digest_of_settings({"a": 1}) != digest_of_settings({"a": 2})
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
 
 
 def test_memory_does_not_grow_with_what_records_say(plan: OutputPlan) -> None:
@@ -283,12 +284,12 @@ def test_memory_does_not_grow_with_what_records_say(plan: OutputPlan) -> None:
     many = 3000
     path = plan.out / "records.jsonl"
     path.parent.mkdir()
-    digest = digest_of_settings(SETTINGS)
+    settings = digest(SETTINGS)
     instances = tuple(Instance((n, n, 4, 4), 16, 0.5) for n in range(40))
     with path.open("w") as file:
         for number in range(many):
             image = RecordImage(f"in/{number}.png", f"{number}.png", SHA, 4, 4)
-            file.write(to_json(Record(image, "lamp", "lamp", settings=digest, instances=instances)) + "\n")
+            file.write(to_json(Record(image, "lamp", "lamp", settings=settings, instances=instances)) + "\n")
     size = path.stat().st_size
     tracemalloc.start()
     ledger = Ledger(plan, SETTINGS)

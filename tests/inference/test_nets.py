@@ -11,7 +11,7 @@ from PIL import Image
 
 from ldznet_cli.errors import ModelError, PromptError, UsageError
 from ldznet_cli.features import FeatureItem, LiveFeatures
-from ldznet_cli.inference import NetPredictor
+from ldznet_cli.inference.nets import NetPredictor
 from ldznet_cli.ldm import FrozenLDM
 from ldznet_cli.nets import load_net
 from ldznet_cli.samples.geometry import to_tensor

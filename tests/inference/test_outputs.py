@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from ldznet_cli.errors import UsageError
-from ldznet_cli.inference import OutputPlan, Prompt, Task
+from ldznet_cli.inference import OutputPlan, Task
 from ldznet_cli.inference.answering import Finish, answered
 from ldznet_cli.inference.formats import CocoResults, MaskPng, ProbPng, Yolo
+from ldznet_cli.inference.prompts import Prompt
 from ldznet_cli.reporting.label_map import LabelMapPng
 from ldznet_cli.reporting.overlay import OverlayJpeg
 from ldznet_cli.samples.listing import ImageRef

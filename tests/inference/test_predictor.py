@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from PIL import Image
 
-from ldznet_cli.inference import ClipSegPredictor, ColourPredictor, NetPredictor, Predictor
+from ldznet_cli.inference import ClipSegPredictor, ColourPredictor, Predictor
+from ldznet_cli.inference.nets import NetPredictor
 from ldznet_cli.samples.geometry import Geometry
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,27 @@ def test_whatever_becomes_of_the_workers(
     assert [record.image.name for record in found["local"][0] if record.error] == ["b.jpg"] * len(PROMPTS)
 
 
-def test_a_stopped_run_leaves_whole_files_and_goes_on(pictures: Path, tmp_path: Path) -> None:
-    job, engine = Asking(ColourPredictor), RehearsedEngine(chunk=1)
-    first = run(pictures, tmp_path / "out", engine, job, stop=lambda: True)
-    assert [record.image.name for record in first] == ["a.png"] * len(PROMPTS)
-    assert not (tmp_path / "out" / "run.json").exists()
-    run(pictures, tmp_path / "out", engine, job)
-    run(pictures, tmp_path / "whole", LocalEngine(), job)
-    assert files(tmp_path / "out").keys() == files(tmp_path / "whole").keys()
+def test_a_stopped_run_leaves_whole_files_and_goes_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, engine, out = Asking(ColourPredictor), RehearsedEngine(chunk=1), Path("out")
+    found = []
+    for name in ("stopped", "whole"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)  # records name files as they were asked for
+        if name == "stopped":
+            first = run(pictures, out, engine, job, stop=lambda: True)
+            assert [record.image.name for record in first] == ["a.png"] * len(PROMPTS)
+            assert not (out / "run.json").exists()
+        run(pictures, out, engine, job)
+        found.append(files(out))
+    assert found[0] == found[1]
+
+
+def test_a_worker_with_other_weights_does_not_begin(pictures: Path, tmp_path: Path) -> None:
+    expected = replace(ColourPredictor().identity, model_digest="0" * 64)
+    with pytest.raises(ModelError, match=r"other weights on a worker .*expected \('0000"):
+        run(pictures, tmp_path / "out", RehearsedEngine(), Asking(ColourPredictor, expected=expected))
 
 
 def test_what_a_worker_raises_ends_the_run(pictures: Path, tmp_path: Path) -> None:

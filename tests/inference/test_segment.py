@@ -17,12 +17,12 @@ from ldznet_cli.inference import (
     OutputPlan,
     Predictor,
     ProbMap,
-    Prompt,
     Task,
     open_ledger,
     prompts_of,
     segment,
 )
+from ldznet_cli.inference.prompts import Prompt
 from ldznet_cli.inference.record_file import read_records
 from ldznet_cli.samples.listing import list_images
 from ldznet_cli.samples.masks import decode_rle, read_mask, read_prob

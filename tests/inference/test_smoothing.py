@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from ldznet_cli.errors import UsageError
-from ldznet_cli.inference import ColourPredictor, OutputPlan, ProbMap, Prompt, Task, open_ledger, segment
+from ldznet_cli.inference import ColourPredictor, OutputPlan, ProbMap, Task, open_ledger, segment
 from ldznet_cli.inference.clips import in_time
+from ldznet_cli.inference.prompts import Prompt
 from ldznet_cli.inference.record_file import read_records
 from ldznet_cli.samples.images import list_images
 from ldznet_cli.samples.masks import read_prob

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from ldznet_cli.errors import ModelError, UsageError
-from ldznet_cli.ldm import FrozenLDM, attention_blocks, paper_blocks
-from ldznet_cli.ldm.blocks import block_names, choose_blocks, cut_after
+from ldznet_cli.ldm import FrozenLDM, packing
+from ldznet_cli.ldm.blocks import block_names, choose_blocks, cut_after, paper_blocks
+from ldznet_cli.ldm.packing import can_pack
 from tests.tiny import UNET_CONFIG
 from tests.tiny import tiny_ldm as build
 
@@ -46,6 +47,19 @@ def on_meta(config: dict[str, Any]) -> Any:
         return UNet2DConditionModel(**config)
 
 
+def attention_blocks(unet: Any) -> list[str]:
+    """The same by another way: what the modules of a UNet are, in the order of the forward pass."""
+    from diffusers.models.transformers.transformer_2d import Transformer2DModel
+
+    def place(name: str) -> tuple[int, ...]:
+        way, *numbers = (part for part in name.split(".") if part != "attentions")
+        return (("down_blocks", "mid_block", "up_blocks").index(way), *map(int, numbers))
+
+    return sorted(
+        (n for n, module in unet.named_modules() if isinstance(module, Transformer2DModel)), key=place
+    )
+
+
 @pytest.mark.parametrize(
     ("config", "count", "paper"),
     [
@@ -59,7 +73,7 @@ def on_meta(config: dict[str, Any]) -> Any:
 )
 def test_numbers_and_the_papers_choice(config: dict[str, Any], count: int, paper: tuple[int, ...]) -> None:
     from_module = attention_blocks(on_meta(config))
-    assert from_module == list(enumerate(block_names(config)))
+    assert from_module == block_names(config)
     assert len(from_module) == count
     assert paper_blocks(config) == paper
 
@@ -121,6 +135,21 @@ def test_any_choice_equals_the_full_pass(
     features = FrozenLDM.load(tiny_ldm, blocks=chosen).features(*sample)
     assert list(features) == sorted(set(chosen))
     assert all(torch.equal(feature, whole[index]) for index, feature in features.items())
+
+
+@pytest.mark.skipif(not can_pack(torch.float32), reason="weights are packed on x86 processors alone")
+@pytest.mark.parametrize("last", [0, 4, 7, BLOCKS - 1])
+def test_packed_as_a_large_unet_is_the_cut_one_equals_the_full_one(
+    tiny_ldm: Path, sample: Any, whole: dict[int, torch.Tensor], last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "LARGE", 0)
+    full, cut = (FrozenLDM.load(tiny_ldm, blocks=blocks) for blocks in (None, range(last + 1)))
+    assert full.unet is not None
+    assert any(isinstance(part, packing.PackedConv2d) for part in full.unet.unet.modules())
+    expected = full.features(*sample)
+    for index, feature in cut.features(*sample).items():
+        assert torch.equal(feature, expected[index])
+        torch.testing.assert_close(feature, whole[index], atol=1e-4, rtol=1e-4)
 
 
 def test_what_comes_after_the_last_block_is_not_in_memory(tiny_ldm: Path) -> None:

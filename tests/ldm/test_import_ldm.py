@@ -20,7 +20,7 @@ from ldznet_cli.ldm.layout import FROZEN, RAW, unet_shape
 from ldznet_cli.ldm.noise import Schedule
 from ldznet_cli.ldm.record import read_record, verify
 from ldznet_cli.ldm.single_file import SCHEDULER
-from ldznet_cli.nets import paper
+from ldznet_cli.nets.builders import paper
 from ldznet_cli.nets.official import official_names
 from ldznet_cli.nets.segmenters import skeleton
 from tests.ldm.official import VAE_CONFIG, load_recipe, official_unet, vae_shapes

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ldznet_cli.config import TEMPLATES
 from ldznet_cli.errors import ModelError, UsageError
-from ldznet_cli.ldm import DrawPolicy, Schedule
+from ldznet_cli.ldm import DrawPolicy
+from ldznet_cli.ldm.noise import Schedule
 from tests.tiny import SCHEDULER_CONFIG
 
 IMAGE = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from ldznet_cli.metrics import Counts, ScoreHistogram, count, simpson_ap
+from ldznet_cli.metrics import count
+from ldznet_cli.metrics.average_precision import ScoreHistogram, simpson_ap
+from ldznet_cli.metrics.counts import Counts
 from tests.metrics.cases import GUESS, HALF, random_case
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ldznet_cli.metrics import ClipSeg, Number, Prediction, Truth
+from ldznet_cli.metrics import ClipSeg, Prediction, Truth
+from ldznet_cli.metrics.protocol import Number
 from tests.metrics.cases import GUESS, HALF, random_case
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ldznet_cli.metrics import THRESHOLDS, count, count_mask
+from ldznet_cli.metrics import THRESHOLDS, count
+from ldznet_cli.metrics.counts import count_mask
 from tests.metrics.cases import GUESS, HALF, random_case
 
 

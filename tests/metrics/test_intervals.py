@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ldznet_cli.metrics import ImageSums, interval_of
-from ldznet_cli.metrics.intervals import UNIT, in_units, weights
+from ldznet_cli.metrics import interval_of
+from ldznet_cli.metrics.intervals import UNIT, ImageSums, in_units, weights
 
 
 def filled(values: dict[str, list[float]], seed: int = 0) -> ImageSums:

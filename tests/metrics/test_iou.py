@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ldznet_cli.metrics import OverlapSums, iou, smoothed_iou
-from ldznet_cli.metrics.iou import Overlap
+from ldznet_cli.metrics.iou import Overlap, OverlapSums, iou, smoothed_iou
 
 
 def test_smoothed_iou_is_never_quite_one() -> None:

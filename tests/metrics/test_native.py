@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ldznet_cli.errors import AnnotationError
-from ldznet_cli.metrics import Native, Number, Prediction, Truth
+from ldznet_cli.metrics import Native, Prediction, Truth
+from ldznet_cli.metrics.protocol import Number
 from tests.metrics.cases import GUESS, HALF
 
 NOTHING = np.zeros((4, 4), dtype=bool)

@@ -10,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from ldznet_cli.ldm.clip_vocabulary import byte_letters
+from ldznet_cli.ldm.clip_vocabulary import END, START, byte_letters
 from ldznet_cli.miniature.ldm_recipe import TextRecipe
 from ldznet_cli.miniature.pipeline import save_tokenizer
 from ldznet_cli.miniature.scenes import caption, phrases, render, scene_seed
 from ldznet_cli.miniature.text import (
-    END,
-    START,
     build_tokenizer,
     count_words,
     learn_merges,

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from ldznet_cli import load_net as exported
 from ldznet_cli.errors import DiskFull, ModelError
 from ldznet_cli.ldm import tensor_file
-from ldznet_cli.nets import NetInfo, build_net, digest_of, for_ldm, load_net, read_info, save_net, verify
+from ldznet_cli.nets import NetInfo, build_net, digest_of, for_ldm, load_net, read_info, save_net
+from ldznet_cli.nets.checkpoint import verify
 from tests.nets.sizes import inputs_for
 from tests.tiny import UNET_CONFIG
 

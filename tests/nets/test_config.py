@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ldznet_cli.errors import ModelError
-from ldznet_cli.nets import NetConfig, attention_blocks, for_ldm, paper, paper_blocks
-from ldznet_cli.nets.builders import STABLE_DIFFUSION_1, read_unet_config
-from ldznet_cli.nets.numbering import level_size
+from ldznet_cli.nets import NetConfig, for_ldm
+from ldznet_cli.nets.builders import STABLE_DIFFUSION_1, paper, read_unet_config
+from ldznet_cli.nets.numbering import attention_blocks, level_size, paper_blocks
 from tests.tiny import UNET_CONFIG
 
 SD14 = {

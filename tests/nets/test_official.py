@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ldznet_cli.ldm.layout import RAW, ema_name
-from ldznet_cli.nets import for_ldm, paper
-from ldznet_cli.nets.builders import read_unet_config
+from ldznet_cli.nets import for_ldm
+from ldznet_cli.nets.builders import paper, read_unet_config
 from ldznet_cli.nets.numbering import attention_blocks
 from ldznet_cli.nets.official import official_names
 from tests.nets.authors import SD_LIKE

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ldznet_cli.errors import ModelError
-from ldznet_cli.nets import NetConfig, build_net, for_ldm, initialise, paper
+from ldznet_cli.nets import NetConfig, build_net, for_ldm, initialise
+from ldznet_cli.nets.builders import paper
 from ldznet_cli.nets.segmenters import skeleton
 from tests.nets.sizes import inputs_for
 from tests.tiny import UNET_CONFIG

@@ -236,7 +236,7 @@ def test_where_images_are_looked_for(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     assert load_coco(gt).samples[0].image.path == tmp_path / "images" / "1.png"
     (tmp_path / "other").mkdir()
-    assert load_coco(gt, images=tmp_path / "other").image_folder == tmp_path / "other"
+    assert load_coco(gt, images=tmp_path / "other").images[0].path.parent == tmp_path / "other"
     with pytest.raises(UsageError, match="no such folder"):
         load_coco(gt, images=tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"nowhere\.json: cannot be read"):

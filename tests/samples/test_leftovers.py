@@ -11,14 +11,17 @@ import pytest
 
 from ldznet_cli.samples.atomic import write_atomically
 from ldznet_cli.samples.leftovers import part_name, sweep
+from tests.faults.scene import ended, forked
 
 
 def test_sweep_takes_away_what_dead_processes_left_and_nothing_else(tmp_path: Path) -> None:
     left = tmp_path / "deep" / "er" / "left.bin"
-    if (child := os.fork()) == 0:
+
+    def killed() -> None:
         os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
         write_atomically(left, b"half")
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+    assert ended(forked(killed)) == -signal.SIGKILL
     [dead] = left.parent.iterdir()
     assert dead.read_bytes() in (b"", b"half")
     living = dead.with_name(part_name())

@@ -24,7 +24,8 @@ from ldznet_cli.features.key import Storage
 from ldznet_cli.features.storage import restored, stored
 from ldznet_cli.inference.nets import NetPredictor
 from ldznet_cli.ldm import DrawPolicy, FrozenLDM
-from ldznet_cli.nets import SegmentationNet, load_net
+from ldznet_cli.nets import load_net
+from ldznet_cli.nets.segmenters import SegmentationNet
 from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.samples.images import read_image, sha256_of
 from ldznet_cli.samples.templates import INFERENCE_TEMPLATE

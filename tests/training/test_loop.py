@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
+from diffusers.models.resnet import ResnetBlock2D
 from safetensors.torch import load_file
 
 from ldznet_cli.errors import CacheError, Interrupted, LdznetError, ModelError
+from ldznet_cli.nets import build_net, for_ldm
+from ldznet_cli.nets.recompute import recompute_activations
+from ldznet_cli.nets.transformer import SpatialTransformer, use_plain_attention
 from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.training import checkpoint
 from ldznet_cli.training.config import TrainConfig
@@ -24,6 +28,8 @@ from ldznet_cli.training.dataset import TrainingSet, question
 from ldznet_cli.training.learner import Learner
 from ldznet_cli.training.loop import Run, TrainEvent, train
 from ldznet_cli.training.validation import validate
+from tests.nets.sizes import inputs_for
+from tests.tiny import UNET_CONFIG
 from tests.training.world import Dot, reader, squares
 
 CONFIG = TrainConfig(
@@ -143,6 +149,36 @@ def test_passes_and_recomputing_change_nothing_but_rounding(uninterrupted, sampl
     for key, value in first.items():
         torch.testing.assert_close(value, second[key], atol=1e-4, rtol=1e-3, msg=key)
     assert_resumes(tmp_path, samples, config)
+
+
+def test_recomputed_activations_give_the_gradients_of_those_that_are_kept():
+    """Of a real LD-ZNet, whose blocks are what it is about; with the attention that trains on a CPU."""
+    config = for_ldm(UNET_CONFIG, "ldznet")
+    inputs = inputs_for(config, (8, 8))
+    found = []
+    for recompute in (False, True):
+        net = build_net(config, seed=3)
+        use_plain_attention(net)
+        wrapped = [part for part in net.modules() if isinstance(part, ResnetBlock2D | SpatialTransformer)]
+        assert len(wrapped) > 10
+        if recompute:
+            recompute_activations(net)
+            assert all("forward" in vars(part) for part in wrapped)
+        logits = net(*inputs)
+        logits.square().mean().backward()
+        found.append([logits.detach(), *(part.grad for part in net.parameters() if part.grad is not None)])
+    assert len(found[0]) == len(found[1])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_attention_in_training_is_that_of_inference():
+    config = for_ldm(UNET_CONFIG, "ldznet")
+    net, inputs = build_net(config, seed=3), inputs_for(config, (8, 8))
+    with torch.no_grad():
+        fused = net(*inputs)
+        use_plain_attention(net)
+        torch.testing.assert_close(net(*inputs), fused, atol=1e-5, rtol=1e-4)
 
 
 def assert_resumes(whole: Path, samples: SampleSet, config: TrainConfig) -> None:

@@ -14,7 +14,9 @@ from tests.training.world import Dot, reader, squares
 def test_it_is_the_native_protocol(tmp_path):
     samples, net = squares(tmp_path / "set"), Dot()
     source = reader(samples)
-    torch.nn.init.normal_(net.up.weight, generator=torch.Generator().manual_seed(1))  # probabilities of all sizes
+    torch.nn.init.normal_(
+        net.up.weight, generator=torch.Generator().manual_seed(1)
+    )  # probabilities of all sizes
     torch.nn.init.constant_(net.up.bias, -0.5)
     found = validate(net, samples.samples, source, step=7)
     maps = {}

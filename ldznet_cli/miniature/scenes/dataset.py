@@ -12,7 +12,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from ldznet_cli.errors import UsageError
@@ -22,7 +21,6 @@ from ldznet_cli.miniature.scenes.scene import (
     RENDERER_VERSION,
     SIZE,
     STYLES,
-    Mask,
     Scene,
     generator,
     scene_seed,
@@ -30,6 +28,7 @@ from ldznet_cli.miniature.scenes.scene import (
 from ldznet_cli.miniature.scenes.stuff import BACKDROPS, GROUNDS
 from ldznet_cli.miniature.scenes.words import absent_phrases, phrases
 from ldznet_cli.samples.atomic import write_atomically
+from ldznet_cli.samples.masks import box, encode_rle
 
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"
@@ -98,21 +97,21 @@ def write_scene(images: Path, style: str, seed: int, index: int, absent: int = 0
 def _annotations(scene: Scene, absent: int) -> Iterator[dict[str, Any]]:
     """One annotation for each phrase, the absent ones last; still without the ids of image and annotation."""
     for phrase in phrases(scene):
-        rle, box = encoded(phrase.mask)
-        yield _annotation(phrase.text, rle, int(phrase.mask.sum()), box)
+        sides = [float(side) for side in box(phrase.mask) or (0, 0, 0, 0)]
+        yield _annotation(phrase.text, encode_rle(phrase.mask), int(phrase.mask.sum()), sides)
     texts = absent_phrases(scene)
     for i in generator("absent annotations", scene.style, scene.seed).permutation(len(texts))[:absent]:
         yield _annotation(texts[i], [], 0, [0.0, 0.0, 0.0, 0.0])
 
 
-def _annotation(phrase: str, segmentation: object, area: int, box: list[float]) -> dict[str, Any]:
+def _annotation(phrase: str, segmentation: object, area: int, sides: list[float]) -> dict[str, Any]:
     category = next(i for i, name in enumerate(_NAMES, start=1) if names(phrase, name))
     return {
         "phrase": phrase,
         "category_id": category,
         "segmentation": segmentation,
         "area": area,
-        "bbox": box,
+        "bbox": sides,
         "iscrowd": 0,
     }
 
@@ -121,15 +120,6 @@ def names(phrase: str, name: str) -> bool:
     """Whether the phrase is this name, with or without a colour before and a side behind it."""
     bare = phrase.split(" on the ")[0]
     return bare == name or (name in OBJECTS and bare.endswith(f" {name}"))
-
-
-def encoded(mask: Mask) -> tuple[dict[str, Any], list[float]]:
-    """(RLE with `counts` as str, [x, y, w, h]) of a bool (H, W) mask."""
-    from pycocotools import mask as coco_mask
-
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    box = [float(side) for side in coco_mask.toBbox(rle)]
-    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}, box
 
 
 def coco(info: dict[str, Any], scenes: Sequence[WrittenScene]) -> dict[str, Any]:
