@@ -195,9 +195,8 @@ def _check_schedule(state: State, scheduler: dict[str, Any], where: Path) -> Non
     ours = Schedule.from_config(scheduler).alphas_cumprod
     if held is None:
         return
-    rounded = (
-        1e-4 if held.dtype.itemsize > 2 else 5e-3
-    )  # some programs store all that there is in half precision
+    # Some programs store all that there is in half precision.
+    rounded = 1e-4 if held.dtype.itemsize > 2 else 5e-3
     if held.shape != ours.shape or bool((held.double() - ours).abs().max() > rounded):
         raise ModelError(f"{where}: its noise schedule (alphas_cumprod) is not Stable Diffusion's")
 
