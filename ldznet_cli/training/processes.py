@@ -6,7 +6,7 @@ import os
 from typing import TypeVar
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object
 from torch import Tensor
 
@@ -31,6 +31,12 @@ def wait(device: torch.device) -> None:
 def is_main() -> bool:
     """Whether this process is the one that talks and writes; known before anything is set up."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def count() -> int:
+    """How many there are, once they have joined."""
+    found: int = PartialState().num_processes
+    return found
 
 
 def share(accelerator: Accelerator, passes: int) -> Share:

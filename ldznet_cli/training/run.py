@@ -239,6 +239,7 @@ def _write_record(plan: Plan, state: Run) -> None:
         "samples": {"training": len(plan.training), "validation": len(plan.validation)},
         "versions": versions_of(*_PACKAGES),
         "threads": torch.get_num_threads(),
+        "processes": processes.count(),
         **{key: value for key, value in vars(state.progress).items() if key not in ("losses", "scaler")},
     }
     write_atomically(plan.out / RECORD, (json.dumps(record, indent=1) + "\n").encode())

@@ -114,7 +114,7 @@ def test_what_is_missing_strange_or_twice_is_said(
 ) -> None:
     stranger = replace(made[0], phrase="giraffe", label="giraffe")
     write_records(Path("out"), [*made[1:], made[1], stranger])
-    assert main(["evaluate", "--gt", "gt.json", "--pred", "out"]) == 0
+    assert main(["evaluate", "--gt", "gt.json", "--pred", "out/records.jsonl"]) == 0
     err = capsys.readouterr().err
     assert "warning: 1 of 7 samples have no prediction and count as empty" in err
     assert "warning: 1 of 8 predictions were not scored: phrase not in the ground truth of its image" in err
@@ -169,7 +169,7 @@ def test_a_line_that_was_cut_off(gt: Path, made: list[Record]) -> None:
 
 
 def test_records_of_other_images(gt: Path, made: list[Record], capsys: pytest.CaptureFixture[str]) -> None:
-    strangers = [renamed(record, name="x.png", sha256="0" * 64) for record in made]
+    strangers = [renamed(one, name=f"x{number}.png", sha256="0" * 64) for number, one in enumerate(made)]
     write_records(Path("out"), strangers)
     assert main(["evaluate", "--gt", "gt.json", "--pred", "out"]) == 1
     out, err = capsys.readouterr()

@@ -329,17 +329,23 @@ def test_converted_data_sets_are_trained_on(tiny_ldm, tmp_path):
 
 @pytest.mark.parametrize("machines", [1, 2])
 def test_two_processes_train_the_same_net_as_one(gt, cache, tiny_ldm, tmp_path, machines):
-    """As users start it, with Accelerate's own launcher: two on one machine, or one on each of two."""
+    """Two on one machine, or one on each of two, started by PyTorch's own launcher: Accelerate's starts processes on
+    CPUs by MPI alone, and without it one, whatever it is asked for."""
     options = ["--gt", gt, "--ldm", tiny_ldm, *SMALL, "--cache", cache, "--net", "znet"]
     assert train(gt, tiny_ldm, "--cache", cache, "--net", "znet", "--out", tmp_path / "one") == 0
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--dynamo_backend", "no"]
-    launch += ["--mixed_precision", "no", "--num_machines", str(machines)]
-    if machines > 1:
-        launch += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port())]
+    launch = [
+        "-m",
+        "torch.distributed.run",
+        "--nnodes",
+        str(machines),
+        "--nproc_per_node",
+        str(2 // machines),
+    ]
+    launch += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
     verb = ["-m", "ldznet_cli", "train", *map(str, options), "--out", str(tmp_path / "two"), "--json"]
     started = [
         subprocess.Popen(
-            [sys.executable, *launch, "--machine_rank", str(rank), *verb],
+            [sys.executable, *launch, "--node_rank", str(rank), *verb],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -356,6 +362,7 @@ def test_two_processes_train_the_same_net_as_one(gt, cache, tiny_ldm, tmp_path, 
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, atol=2e-4, rtol=1e-3, msg=key)
     first, second = (json.loads((tmp_path / run / "training.json").read_text()) for run in ("one", "two"))
+    assert (first["processes"], second["processes"]) == (1, 2)
     losses = [[point["loss"] for point in record["curve"]] for record in (first, second)]
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
 
