@@ -72,8 +72,8 @@ def test_a_stopped_run_leaves_whole_files_and_goes_on(
 
 
 def test_a_worker_with_other_weights_does_not_begin(pictures: Path, tmp_path: Path) -> None:
-    expected = replace(ColourPredictor().identity, model_digest="0" * 64)
-    with pytest.raises(ModelError, match=r"other weights on a worker .*expected \('0000"):
+    expected = replace(ColourPredictor().identity, model_digest="f" * 64)
+    with pytest.raises(ModelError, match=r"other weights on a worker .*expected \('ffff"):
         run(pictures, tmp_path / "out", RehearsedEngine(), Asking(ColourPredictor, expected=expected))
 
 

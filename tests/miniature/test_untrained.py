@@ -58,5 +58,5 @@ def test_wrong_files_are_refused_in_one_line(tmp_path: Path) -> None:
         untrained_ldm(tmp_path / "ldm", vae=tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").touch()
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="is there already"):
         untrained_ldm(tmp_path / "full")
