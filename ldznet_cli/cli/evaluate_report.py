@@ -36,10 +36,10 @@ def show(run: Evaluation, report: Report, asked: Asked) -> None:
     _write(text, asked.out)
     if asked.page is not None:
         from ldznet_cli.reporting.evaluation_page import evaluation_page
-        from ldznet_cli.samples.atomic import write_atomically
+        from ldznet_cli.samples.atomic import write_text
 
         _write(text, asked.page / REPORT)
-        write_atomically(asked.page / PAGE, _bytes(evaluation_page(report, run.shown)))
+        write_text(asked.page / PAGE, evaluation_page(report, run.shown))
         console.say(f"ldznet: {asked.page / PAGE} is the page to look at")
     _emit(text, tables_of(report), asked.as_json)
 
@@ -56,14 +56,9 @@ def show_comparison(a: tuple[Evaluation, Report], b: tuple[Evaluation, Report], 
 
 def _write(text: str, path: Path | None) -> None:
     if path is not None:
-        from ldznet_cli.samples.atomic import write_atomically
+        from ldznet_cli.samples.atomic import write_text
 
-        write_atomically(path, _bytes(text + "\n"))
-
-
-def _bytes(text: str) -> bytes:
-    """Names of files may hold bytes that are no text."""
-    return text.encode("utf-8", "backslashreplace")
+        write_text(path, text + "\n")
 
 
 def _emit(text: str, tables: Sequence[Table], as_json: bool) -> None:

@@ -60,7 +60,7 @@ def gallery(
     from ldznet_cli.inference.outputs import RECORDS
     from ldznet_cli.reporting.gallery import gallery as page
     from ldznet_cli.reporting.gallery import worst
-    from ldznet_cli.samples.atomic import write_atomically
+    from ldznet_cli.samples.atomic import write_text
     from ldznet_cli.samples.coco import load_coco
 
     samples = None if gt is None else load_coco(gt, images=images, groups=groups)
@@ -72,7 +72,7 @@ def gallery(
     about = f"{len(kept)} of {seen['masks']} masks of {folder}" + (f", against {gt}" if gt else "")
     shown = _with_truth(kept, samples)
     content = page(shown, folder, title=f"Gallery: {folder.resolve().name}", about=about, thumbnail=thumbnail)
-    write_atomically(path, content.encode("utf-8", "backslashreplace"))  # a folder's name need not be text
+    write_text(path, content)
     console.say(f"ldznet: {path}: {about}, {len(content) / 2**20:.1f} MB; open it in a browser")
     if samples is not None and not seen["compared"]:
         console.warn(f"{gt} knows none of these images and phrases: nothing is compared")

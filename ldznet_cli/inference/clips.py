@@ -50,7 +50,7 @@ def reach_of(smooth: int) -> int:
 
 def clip_of(image: ImageRef) -> Path:
     """What the frames of one clip have in common: their video (also one that cannot be read), or their folder."""
-    return image.path if image.frame is not None or is_video(image) else image.path.parent
+    return image.path if is_video(image) else image.path.parent
 
 
 def with_frames(tasks: Iterable[Task], thinning: Thinning, look: Callable[[Path], Scan] = scan) -> list[Task]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -86,21 +85,17 @@ class MaskedVideo:
             for labels in self._passes():
                 whole = (record for record in records if record.error is None)
                 for clip, found in groupby(whole, lambda record: clip_of(self._ref(record))):
-                    if clip in labels:
+                    if labels[clip]:
                         with ExitStack() as open_files:
                             self._write(out, clip, labels[clip], found, reader, open_files)
 
-    def _passes(self) -> list[dict[Path, list[str]]]:
+    def _passes(self) -> Iterator[dict[Path, list[str]]]:
         """The labels of each clip that are written together."""
-        passes: list[dict[Path, list[str]]] = []
-        seen: Counter[Path] = Counter()
+        labels: dict[Path, list[str]] = {}
         for clip, label in self.places:
-            number = seen[clip] // _AT_ONCE
-            seen[clip] += 1
-            if number == len(passes):
-                passes.append({})
-            passes[number].setdefault(clip, []).append(label)
-        return passes
+            labels.setdefault(clip, []).append(label)
+        for start in range(0, max(map(len, labels.values()), default=0), _AT_ONCE):
+            yield {clip: own[start : start + _AT_ONCE] for clip, own in labels.items()}
 
     def _ref(self, record: Record) -> ImageRef:
         return self.images[record.image.name]

@@ -22,6 +22,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_text(path: Path, text: str) -> None:
+    """`write_atomically` of UTF-8: names of files, which may hold bytes that are no text, have those spelt out."""
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
 @contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """`write_atomically` for a file that comes in pieces: it is at `path` when the block has ended well, else nowhere.

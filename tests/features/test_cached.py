@@ -34,13 +34,17 @@ def pairs(one: list[SampleFeatures], other: list[SampleFeatures]) -> list[tuple[
     ]
 
 
-def test_in_float32_cached_is_live_to_the_last_bit(world: World, tmp_path: Path) -> None:
-    world.fill(tmp_path / "cache", world.settings("float32"), batch=4)
-    cached = CachedFeatures.open(tmp_path / "cache")
+def assert_the_same_bits(world: World, cache: Path) -> None:
+    world.fill(cache, world.settings("float32"), batch=4)
+    cached = CachedFeatures.open(cache)
     live = LiveFeatures(world.ldm, world.geometry, world.policy, batch=4)
     for image in world.images:
         for one, other in pairs(cached.features(image, UNIT), live.features(image, UNIT)):
             assert torch.equal(one, other)
+
+
+def test_in_float32_cached_is_live_to_the_last_bit(world: World, tmp_path: Path) -> None:
+    assert_the_same_bits(world, tmp_path / "cache")
 
 
 @pytest.mark.skipif(not can_pack(torch.float32), reason="weights are packed on x86 processors alone")
@@ -49,13 +53,7 @@ def test_so_they_are_with_weights_packed_as_a_large_model_s(
 ) -> None:
     monkeypatch.setattr(packing, "LARGE", 0)
     assert world.ldm.folder is not None
-    packed = replace(world, ldm=FrozenLDM.load(world.ldm.folder))
-    packed.fill(tmp_path / "cache", packed.settings("float32"), batch=4)
-    cached = CachedFeatures.open(tmp_path / "cache")
-    live = LiveFeatures(packed.ldm, packed.geometry, packed.policy, batch=4)
-    for image in packed.images:
-        for one, other in pairs(cached.features(image, UNIT), live.features(image, UNIT)):
-            assert torch.equal(one, other)
+    assert_the_same_bits(replace(world, ldm=FrozenLDM.load(world.ldm.folder)), tmp_path / "cache")
 
 
 @pytest.mark.parametrize(("storage", "relative"), [("float16", 2**-11), ("bfloat16", 2**-8), ("int8", None)])

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from ldznet_cli.miniature.paper.protocol import Protocol
 from ldznet_cli.miniature.paper.results import Result
-from ldznet_cli.miniature.paper.statistics import Estimate, mean
+from ldznet_cli.miniature.paper.scores import BEST, OWN
+from ldznet_cli.miniature.paper.statistics import Estimate, difference, mean
 
 NONE = "–"
 
@@ -61,3 +62,20 @@ def minutes(runs: Sequence[Result]) -> str:
     if "seconds" not in runs[0].about:
         return NONE
     return f"{sum(float(str(run.about['seconds'])) for run in runs) / len(runs) / 60:.1f}"
+
+
+def columns_beside(other: str) -> tuple[str, ...]:
+    """The header of `beside`'s cells."""
+    return "mIoU at the best threshold, %", f"less {other}", "at the run's own", f"less {other}"
+
+
+def beside(runs: Sequence[Result], others: Sequence[Result], key: str, other: str) -> tuple[str, ...]:
+    """At both thresholds the mean over `runs`, and what is left of it less that over `others`."""
+    return tuple(
+        interval(found)
+        for name in (BEST, OWN)
+        for found in (
+            mean(runs, f"{key}/{name}"),
+            difference(runs, others, f"{key}/{name}", f"{other}/{name}"),
+        )
+    )

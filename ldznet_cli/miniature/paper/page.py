@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ldznet_cli.miniature.paper import readings, tables
+from ldznet_cli.miniature.paper import readings, single_runs, tables
 from ldznet_cli.miniature.paper.figures import write_figures
 from ldznet_cli.miniature.paper.jobs import FUSIONS, INITS, Job, few_masks, jobs, novel, seeded
 from ldznet_cli.miniature.paper.nets import NOVEL
@@ -108,7 +108,7 @@ One seed, intervals over images alone.
 Only prompts that were seen in training; a random frozen text encoder; rates as chosen on the drawn scenes. Photographs
 are trained on one set and tested on another, clip art is split by its files' names: {sets}.
 """
-_THEIRS = {True: (PHRASECUT, "PhraseCut"), False: (AIGI, "100 AI-generated images")}
+_AT_HOME, _ELSEWHERE = (PHRASECUT, "PhraseCut"), (AIGI, "100 AI-generated images")
 """The paper's table beside the style of the masks, and beside the others."""
 _GENERATED = """
 The paper's AI-generated images were drawn masks for by people. Of images that the miniature LDM makes, nobody knows the
@@ -173,7 +173,7 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     for style in protocol.styles:
         parts = [tables.main(style, subset, results, protocol) for subset in ("all", "objects", "stuff")]
         if parts[0]:
-            parts.append(tables.papers(*_THEIRS[style == protocol.styles[0]]))
+            parts.append(tables.papers(*(_AT_HOME if style == protocol.styles[0] else _ELSEWHERE)))
         if style == protocol.styles[0] and parts[0]:
             parts.insert(0, f"{_VALIDATION}\n{_AP}")
         if style == protocol.styles[-1] and parts[0]:
@@ -192,7 +192,7 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
         _led(_WORDS.format(scenes=protocol.grounding_scenes), readings.grounding(results, protocol)),
     )
     yield "What a coarse grid allows", _led(_CEILING, readings.ceiling(results, protocol))
-    yield "The LDM's training", _led(_GROWTH, tables.growth(results, protocol))
+    yield "The LDM's training", _led(_GROWTH, single_runs.growth(results, protocol))
     yield (
         "Blocks and timesteps",
         _led(
@@ -205,8 +205,8 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
     scenes = protocol.grounding_scenes
     yield "Noise draws", _led(_DRAWS.format(scenes=scenes), readings.draws(results, protocol))
     first = protocol.seeds[0]
-    pairs = [*tables.beside_plain(FUSIONS, protocol), (seeded("znet", first), seeded("ldznet", first))]
-    fusion = tables.singles(pairs, results, protocol)
+    pairs = [*single_runs.beside_plain(FUSIONS, protocol), (seeded("znet", first), seeded("ldznet", first))]
+    fusion = single_runs.singles(pairs, results, protocol)
     yield (
         "Fusion, and positions in the attention pool",
         f"{_led(_ONE_SEED, fusion)}\n{tables.papers(FUSION, 'PhraseCut')}" if fusion else "",
@@ -217,13 +217,13 @@ def _sections(results: Results, protocol: Protocol) -> Iterator[tuple[str, str]]
         f"A class without a mask: `{protocol.novel}`",
         _plain(novel(protocol), results, protocol, "On its phrases alone.", f"{NOVEL}/"),
     )
-    baselines = tables.baselines(results, protocol)
+    baselines = single_runs.baselines(results, protocol)
     theirs = tables.papers(PHRASECUT, "PhraseCut", ("CLIPSeg",))
     yield (
         "Baselines",
         f"{_led(f'{_ONE_SEED}{readings.pretraining(results)}', baselines)}\n{theirs}" if baselines else "",
     )
-    yield "Real pictures", _led(_REAL.format(sets=tables.real_sets(results)), tables.real(results))
+    yield "Real pictures", _led(_REAL.format(sets=single_runs.real_sets(results)), single_runs.real(results))
 
 
 def _tried(trials: Trials) -> Iterator[tuple[str, str]]:
@@ -236,8 +236,8 @@ def _plain(
     variants: Sequence[Variant], results: Results, protocol: Protocol, words: str = "", prefix: str = ""
 ) -> str:
     """Variants beside the plain nets."""
-    pairs = tables.beside_plain(variants, protocol)
-    return _led(f"{_ONE_SEED}{words}", tables.singles(pairs, results, protocol, prefix))
+    pairs = single_runs.beside_plain(variants, protocol)
+    return _led(f"{_ONE_SEED}{words}", single_runs.singles(pairs, results, protocol, prefix))
 
 
 def _earlier(versions: Mapping[int, Results], protocol: Protocol) -> Iterator[tuple[str, str]]:

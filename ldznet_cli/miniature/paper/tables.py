@@ -7,15 +7,24 @@ from itertools import pairwise
 
 from ldznet_cli.miniature.card_nets import NAMES
 from ldznet_cli.miniature.markdown import table
-from ldznet_cli.miniature.paper.cells import NONE, chance, interval, millions, minutes, number, share, verdict
-from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, YOUNGER, runs_of, seeded, tuning
+from ldznet_cli.miniature.paper.cells import (
+    NONE,
+    beside,
+    chance,
+    columns_beside,
+    interval,
+    millions,
+    minutes,
+    number,
+    share,
+    verdict,
+)
+from ldznet_cli.miniature.paper.jobs import RANDOM_LDM, THREE, runs_of, seeded, tuning
 from ldznet_cli.miniature.paper.nets import CONTROLS
 from ldznet_cli.miniature.paper.protocol import Protocol
-from ldznet_cli.miniature.paper.real import SPLITS
 from ldznet_cli.miniature.paper.results import Result, Results
 from ldznet_cli.miniature.paper.scores import BEST, OWN
 from ldznet_cli.miniature.paper.statistics import difference, mean
-from ldznet_cli.miniature.paper.training import Variant
 from ldznet_cli.nets.config import KINDS
 from ldznet_cli.reporting.published import FUSION, Published
 
@@ -23,7 +32,6 @@ COLUMNS = (
     "mIoU@0.3", "mIoU@0.5", "mIoU@best", "mIoU@own", "IoU_FG@0.3", "IoU_FG@0.5", "IoU_FG@best", "AP", "AP_exact",
 )  # fmt: skip
 PRECISION = "all/AP_exact"
-MORE = ("all/IoU_FG@best", "all/AP", PRECISION)
 COMPARED = ("mIoU@best", "mIoU@own", "IoU_FG@best", "AP_exact")
 
 
@@ -125,11 +133,11 @@ def controls(results: Results, protocol: Protocol) -> str:
         lines += [("ZNet", runs_of("znet", results, protocol), style)]
         rows.append((style, "LD-ZNet", *_alone(full, style), number(full, f"{style}/{PRECISION}"), "", ""))
         rows += [
-            (style, label, *_beside(runs, full, key, style), *_precision(runs, full, key, style))
+            (style, label, *beside(runs, full, key, style), *_precision(runs, full, key, style))
             for label, runs, key in lines
             if runs
         ]
-    return table(("style", "", *_columns("LD-ZNet"), "exact AP, %", "less LD-ZNet", "p"), rows)
+    return table(("style", "", *columns_beside("LD-ZNet"), "exact AP, %", "less LD-ZNet", "p"), rows)
 
 
 def _precision(runs: Sequence[Result], others: Sequence[Result], key: str, other: str) -> tuple[str, ...]:
@@ -140,41 +148,8 @@ def _precision(runs: Sequence[Result], others: Sequence[Result], key: str, other
     return number(runs, f"{key}/{PRECISION}"), interval(found), chance(found)
 
 
-def _columns(other: str) -> tuple[str, ...]:
-    """The header of `_beside`'s cells."""
-    return "mIoU at the best threshold, %", f"less {other}", "at the run's own", f"less {other}"
-
-
-def _beside(runs: Sequence[Result], others: Sequence[Result], key: str, other: str) -> tuple[str, ...]:
-    """At both thresholds the mean over `runs`, and what is left of it less that over `others`."""
-    return tuple(
-        interval(found)
-        for name in (BEST, OWN)
-        for found in (
-            mean(runs, f"{key}/{name}"),
-            difference(runs, others, f"{key}/{name}", f"{other}/{name}"),
-        )
-    )
-
-
 def _alone(runs: Sequence[Result], key: str) -> tuple[str, ...]:
     return tuple(cell for name in (BEST, OWN) for cell in (interval(mean(runs, f"{key}/{name}")), ""))
-
-
-def growth(results: Results, protocol: Protocol) -> str:
-    """ZNet and LD-ZNet by how long their LDM was trained."""
-    first = protocol.seeds[0]
-    ldms = [(f"{steps} steps", f"-{ldm}-ldm") for steps, ldm in zip(protocol.ldm_steps, YOUNGER, strict=True)]
-    rows = []
-    for title, suffix in [*ldms, ("the bundled one", f"-s{first}")]:
-        znet, ldznet = results.get(f"znet{suffix}"), results.get(f"ldznet{suffix}")
-        if znet is None or ldznet is None:
-            continue
-        for style in protocol.styles:
-            key = f"{style}/{BEST}"
-            lead = interval(difference([ldznet], [znet], key))
-            rows.append((title, style, interval(mean([znet], key)), interval(mean([ldznet], key)), lead))
-    return table(("LDM", "style", "ZNet, mIoU in %", "LD-ZNet", "LD-ZNet's lead"), rows) if rows else ""
 
 
 def earlier(results: Results, protocol: Protocol) -> str:
@@ -186,101 +161,6 @@ def earlier(results: Results, protocol: Protocol) -> str:
     ]
     header = [f"{style}, {name}" for style in protocol.styles for name in ("best threshold", "own")]
     return table(("mIoU, %", *header), rows) if rows else ""
-
-
-def singles(pairs: Sequence[tuple[str, str]], results: Results, protocol: Protocol, prefix: str = "") -> str:
-    """Runs of one seed, each beside another of that seed, by their jobs; `prefix` as `novel/`."""
-    rows = [
-        (
-            *(job, style, other, *_beside([run], [results[other]], key, key)),
-            *(number([run], f"{key}/{name}") for name in MORE),
-            *(millions([run]), minutes([run])),
-        )
-        for job, other in pairs
-        if job in results and other in results
-        for run in (results[job],)
-        for style in protocol.styles
-        for key in (f"{prefix}{style}",)
-    ]
-    header = (
-        "run",
-        "style",
-        "beside",
-        *_columns("it"),
-        "IoU_FG",
-        "AP",
-        "exact AP",
-        "M parameters",
-        "minutes",
-    )
-    return table(header, rows) if rows else ""
-
-
-def beside_plain(variants: Sequence[Variant], protocol: Protocol) -> list[tuple[str, str]]:
-    """Each variant's job with that of the plain net whose learning rate it has."""
-    return [(variant.name, seeded(variant.tuned, protocol.seeds[0])) for variant in variants]
-
-
-def baselines(results: Results, protocol: Protocol) -> str:
-    """What is not one of the three nets, beside LD-ZNet's run of the first seed."""
-    names = {
-        "clipseg": "CLIPSeg, pretrained on the same pairs", "category-mean": "category mean",
-        "noise-difference": "noise-difference map", seeded("ldznet", protocol.seeds[0]): "LD-ZNet",
-    }  # fmt: skip
-    rows = [
-        (
-            title,
-            style,
-            *(
-                number([results[job]], f"{style}/{name}")
-                for name in (BEST, OWN, "objects/mIoU@best", "all/IoU_FG@best", "all/AP", PRECISION)
-            ),
-            millions([results[job]]),
-        )
-        for job, title in names.items()
-        if job in results
-        for style in protocol.styles
-    ]
-    return (
-        table(
-            ("", "style", "mIoU", "own threshold", "of objects", "IoU_FG", "AP", "exact AP", "M parameters"),
-            rows,
-        )
-        if len(rows) > len(protocol.styles)
-        else ""
-    )
-
-
-def real(results: Results) -> str:
-    """Nets and floor on real pictures."""
-    names = {"rgbnet": "RGBNet", "znet": "ZNet", "mean": "category mean"}
-    rows = [
-        (
-            split,
-            title,
-            *(number([found], f"all/{name}") for name in ("mIoU@own", "mIoU@best", "AP_exact")),
-            millions([found]),
-            minutes([found]),
-        )
-        for split in SPLITS
-        for job, title in names.items()
-        if (found := results.get(f"real-{split}-{job}")) is not None
-    ]
-    header = ("pictures", "", "mIoU, own threshold", "best threshold", "exact AP", "M parameters", "minutes")
-    return table(header, rows) if rows else ""
-
-
-def real_sets(results: Results) -> str:
-    """How many pictures and phrases each of the sets has, in a sentence."""
-    told = []
-    for split in SPLITS:
-        if (found := results.get(f"real-{split}-mean")) is not None:
-            parts = found.about["split"].items()
-            told.append(
-                f"{split}: "
-                + ", ".join(f"{part} on {of['images']} with {of['samples']} phrases" for part, of in parts)
-            )
-    return "; ".join(told)
 
 
 def _any(rows: Sequence[Sequence[str]]) -> bool:
