@@ -78,6 +78,7 @@ def paper(
         if dry_run:
             for each in todo:
                 console.emit(json.dumps({"job": each.name, "tier": each.tier, "tested": each.tested}))
+            console.say(study.state())
             return
         show(study.run(todo))
     console.say(f"{study.state()}: {study.write_page()}")

@@ -115,8 +115,10 @@ def test_the_group_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_paper_lists_what_is_missing_of_the_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["miniature", "paper", "--docs", str(tmp_path / "paper"), "--dry-run", "--tier", "1"]) == 0
-    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    said = capsys.readouterr()
+    listed = [json.loads(line) for line in said.out.splitlines()]
     assert {entry["tier"] for entry in listed} == {1}
+    assert said.err == "0 of 62 runs are done\n"
     assert listed[0] == {"job": "rate-rgbnet-0.00025", "tier": 1, "tested": False}
     assert not list(tmp_path.iterdir())
 
