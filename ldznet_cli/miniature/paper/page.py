@@ -274,5 +274,5 @@ def _state(every: Sequence[Job], results: Results, protocol: Protocol) -> str:
     hours = sum({float(str(result.about.get("seconds", 0))) for result in results.values()}) / 3600
     text = f"Version {protocol.version} of the protocol; {len(done)} of {len(every)} runs are done"
     if done:
-        text += f" ({hours:.1f} hours of training), on {', '.join(machines)}"
+        text += f" ({hours:.1f} hours of training nets), on {', '.join(machines)}"
     return f"{text}.\n" + (f"\nNot run yet: {', '.join(missing)}.\n" if missing else "")
