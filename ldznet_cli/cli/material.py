@@ -79,6 +79,7 @@ def gather(
     val_images = ask.val_images or ask.images
     validation = load_coco(ask.val_gt, images=val_images, groups=ask.groups) if ask.val_gt else None
     for part in filter(None, (samples, validation)):
+        _require_samples(part)
         _require_files(part)
     fused = kind == "ldznet"
     live = ask.cache is None
@@ -175,6 +176,12 @@ def _cached(
     )
 
 
+def _require_samples(samples: SampleSet) -> None:
+    """Raises UsageError where there is nothing to learn, whatever else is asked."""
+    if not samples.samples:
+        raise UsageError(f"{samples.path} names nothing: no phrase of it has a mask that is not a crowd's")
+
+
 def _require_files(samples: SampleSet) -> None:
     """Raises ImageError where images of the samples are not there: they are read late, one by one."""
     missing = [image.path for image in samples.by_image() if not image.path.is_file()]
@@ -204,6 +211,9 @@ def _require_cached(cache: str, samples: SampleSet, known: Callable[[ImageRef], 
 
 def _cached_views(ask: Ask, cached: CachedFeatures) -> ViewPolicy | None:
     """The views that the cache holds; what was asked for has to be that."""
+    from ldznet_cli.samples.view import ViewPolicy
+
+    ViewPolicy(ask.crop, ask.flip, ask.seed)  # a --crop that cannot be is no matter of the cache
     views = cached.manifest.views
     found = (views.crop, views.flip) if views else (None, False)
     if (ask.crop, ask.flip) not in ((None, False), found):

@@ -51,7 +51,7 @@ def plot(
 
 def _record(run: Path) -> Mapping[str, Any]:
     """What there is to draw. Raises UsageError for another folder, NothingToDo before the first validation."""
-    from ldznet_cli.training.run import read_record
+    from ldznet_cli.training.folder import read_record
 
     record = read_record(run)
     if record is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ldznet_cli.cli import console, models, options
@@ -91,7 +92,7 @@ def train(
     from ldznet_cli.training import preset as named
     from ldznet_cli.training import processes
     from ldznet_cli.training import run as runs
-    from ldznet_cli.training.trackers import tell
+    from ldznet_cli.training.trackers import require, tell
 
     if not processes.is_main():
         console.set_quiet(True)
@@ -141,19 +142,27 @@ def train(
         raise UsageError(
             "--workers: processes that read batches cannot share a GPU; leave it at 0, or use --cache"
         )
+    if val_images is not None and val_gt is None:
+        raise UsageError(
+            f"--val-images {val_images}: of which annotations? name them with --val-gt, or leave it out"
+        )
+    if fusion == "concat" and net != "ldznet":
+        raise UsageError(
+            f"--fusion concat: --net {net} takes no features in; leave it out, or train --net ldznet"
+        )
     gathered = gather(ask, net, fusion, head_width or HEAD_WIDTHS.get(chosen, 1), init, config.negatives)
     plan = runs.plan(out, config, gathered.net, init, gathered.material, overwrite=overwrite)
     if dry_run:
         report.describe(plan, ask.device, as_json)
         return
-    if overwrite and processes.is_main():
-        runs.remove(out)
+    require(track or [])
     console.say(report.opening(plan))
     if preset is None:
         console.say(
             f"ldznet: that is --preset {chosen}, which fits {ldm}; --preset, --steps and --batch change it"
         )
     with (
+        _only_one(out, overwrite),
         stop_on_interrupt() as stop,
         console.progress(config.steps, "steps") as bar,
         _tracked(plan, track or []) as trackers,
@@ -163,6 +172,20 @@ def train(
             tell(event, trackers)
     if processes.is_main():
         report.summary(plan, as_json)
+
+
+@contextmanager
+def _only_one(out: Path, overwrite: bool) -> Iterator[None]:
+    """The folder is this training's, and empty where it begins anew; the process that talks sees to both."""
+    from ldznet_cli.training import folder, processes
+
+    if not processes.is_main():
+        yield
+        return
+    with folder.alone(out):
+        if overwrite:
+            folder.remove(out)
+        yield
 
 
 def _tracked(plan: Plan, names: Sequence[str]) -> AbstractContextManager[list[Tracker]]:

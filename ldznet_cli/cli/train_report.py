@@ -49,9 +49,9 @@ def describe(plan: Plan, device: str, as_json: bool) -> None:
 
 def summary(plan: Plan, as_json: bool) -> None:
     """The last line: what the run folder holds."""
-    from ldznet_cli.training import run as runs
+    from ldznet_cli.training.folder import read_record
 
-    record = runs.read_record(plan.out) or {}
+    record = read_record(plan.out) or {}
     best = max(record["validations"], key=lambda validation: validation["miou"])
     if as_json:
         console.emit(

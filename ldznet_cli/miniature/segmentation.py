@@ -30,8 +30,9 @@ from ldznet_cli.samples.coco import SampleSet, load_coco
 from ldznet_cli.samples.geometry import Geometry
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.negatives import absent_phrases
+from ldznet_cli.training.folder import read_record
 from ldznet_cli.training.loop import TrainEvent
-from ldznet_cli.training.run import Material, Plan, plan, read_record, run
+from ldznet_cli.training.run import Material, Plan, plan, run
 
 STYLE = "photo"
 """The only style whose masks are seen in training."""

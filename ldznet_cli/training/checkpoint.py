@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ldznet_cli.errors import DiskFull, LdznetError, ModelError, no_room
+from ldznet_cli.errors import AnnotationError, DiskFull, LdznetError, ModelError, no_room
+from ldznet_cli.samples.fields import Fields
 from ldznet_cli.training.ema import Ema
 
 FORMAT = "ldznet.checkpoint/1"
@@ -86,7 +88,7 @@ def save(run: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, 
 
 def latest(run: Path) -> Path | None:
     """The newest whole checkpoint of a run."""
-    found = sorted((run / FOLDER).glob("step-*"))
+    found = _whole(run)
     return found[-1] if found else None
 
 
@@ -94,6 +96,22 @@ def steps_done(run: Path) -> int:
     """How many steps a resumed run need not do again."""
     newest = latest(run)
     return 0 if newest is None else int(newest.name.removeprefix("step-"))
+
+
+def _whole(run: Path) -> list[Path]:
+    """The checkpoints of a run from the oldest on; a copy that somebody set aside, `step-00000012.bak`, is none."""
+    return sorted(path for path in (run / FOLDER).glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name))
+
+
+def check_course(fields: Fields) -> None:
+    """Raises AnnotationError where what a record or a checkpoint says of a run's course is of another type."""
+    fields.whole("step")
+    for name, numbers in (("curve", ("loss",)), ("validations", ("miou", "threshold"))):
+        for point in fields.objects(name):
+            point.whole("step")
+            for number in numbers:
+                if point.number_or_none(number) is None:
+                    raise point.wrong(number, "a number")
 
 
 def load(folder: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> Progress:
@@ -105,6 +123,7 @@ def load(folder: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimize
         state = json.loads((folder / "state.json").read_text())
         if state.pop("format") != FORMAT:
             raise ValueError(f"not a checkpoint of the format {FORMAT}")
+        check_course(Fields.of(state, "state.json"))
         net.load_state_dict(load_file(folder / "net.safetensors"))
         ema.net.load_state_dict(load_file(folder / "ema.safetensors"))
         restore_optimizer(net, optimizer, load_file(folder / "optimizer.safetensors"))
@@ -118,6 +137,7 @@ def load(folder: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimize
         AttributeError,
         RuntimeError,
         SafetensorError,
+        AnnotationError,
     ) as error:
         first = str(error).splitlines()[0]
         raise ModelError(
@@ -127,7 +147,7 @@ def load(folder: Path, net: nn.Module, ema: Ema, optimizer: torch.optim.Optimize
 
 def prune(run: Path, keep: int) -> None:
     """Removes all but the newest `keep` checkpoints, and what killed runs left half written."""
-    for old in sorted((run / FOLDER).glob("step-*"))[:-keep]:
+    for old in _whole(run)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     for half in (run / FOLDER).glob(".step-*"):
         shutil.rmtree(half, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -59,8 +60,10 @@ class TrainConfig:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is a share in [0, 1), found {getattr(self, name)}"
                 )
-        if not self.learning_rate > 0:
-            raise UsageError(f"--learning-rate must be positive, found {self.learning_rate}")
+        if not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"--learning-rate is a positive number, found {self.learning_rate}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UsageError(f"--weight-decay is a number, 0 or more, found {self.weight_decay}")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON values."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
@@ -13,29 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ldznet_cli.config import TRAINING_PICTURE
-from ldznet_cli.errors import ModelError, UsageError
+from ldznet_cli.errors import UsageError
 from ldznet_cli.features.key import digest
 from ldznet_cli.features.source import FeatureSource
 from ldznet_cli.machine.packages import versions_of
 from ldznet_cli.nets import NetConfig, NetInfo, build_net, initialise, save_net
-from ldznet_cli.nets.manifest import EMA, MANIFEST, RAW
 from ldznet_cli.samples.atomic import write_atomically
 from ldznet_cli.samples.coco import SampleSet
 from ldznet_cli.samples.geometry import Geometry
 from ldznet_cli.samples.listing import ImageRef
 from ldznet_cli.samples.sample import Sample
 from ldznet_cli.samples.view import ViewPolicy
-from ldznet_cli.training import checkpoint, processes
+from ldznet_cli.training import checkpoint, folder, processes
 from ldznet_cli.training.config import TrainConfig
 from ldznet_cli.training.dataset import Reader, TrainingSet
 from ldznet_cli.training.loop import Run, TrainEvent, train
 from ldznet_cli.training.validation import choose, hold_out, validate
 
-FORMAT = "ldznet.training/1"
-RECORD = "training.json"
-_LOGS = ("tensorboard", "wandb")
-"""Folders of trackers."""
 _PACKAGES = ("accelerate", "diffusers", "numpy", "torch")
 
 
@@ -87,10 +80,10 @@ class Plan:
             "ldm": dict(material.ldm_digests),
             "geometry": asdict(material.geometry),
             "timesteps": list(material.timesteps),
+            **material.features,
             "draws": material.draws,
             "views": asdict(material.views) if material.views else None,
             "absent": digest({image.name: list(found) for image, found in material.absent.items()}),
-            **material.features,
         }
 
     def reader(self) -> Reader:
@@ -116,8 +109,7 @@ def plan(
 ) -> Plan:
     """Splits the samples and checks that a run can be begun, or gone on with, in `out`.
 
-    Raises UsageError when there is nothing to train or to validate on, or when `out` holds another run (with
-    `overwrite` it may) or something else.
+    Raises UsageError when there is nothing to train or to validate on, and what `folder.check` raises.
     """
     training = list(material.samples.samples)
     held: list[Sample] = []
@@ -133,9 +125,7 @@ def plan(
             "both are needed: give --val-gt, or another --validation-share"
         )
     made = Plan(out, config, net, init, material, tuple(training), tuple(held))
-    _check_folder(out)
-    if not overwrite:
-        _check_same_run(out, made.settings)
+    folder.check(out, made.settings, overwrite=overwrite)
     return made
 
 
@@ -194,47 +184,11 @@ def _save_best(plan: Plan, state: Run, ema: nn.Module, threshold: float) -> None
     save_net(plan.out, state.net, info, ema=ema)
 
 
-def _check_folder(out: Path) -> None:
-    """Raises UsageError for a folder with something in it that is no run."""
-    if (out / RECORD).exists() or not out.exists():
-        return
-    if {path.name for path in out.iterdir()} - {*_LOGS, TRAINING_PICTURE}:
-        raise UsageError(f"--out: {out} is not empty and holds no training run; choose another folder")
-
-
-def _check_same_run(out: Path, settings: Mapping[str, Any]) -> None:
-    found = read_record(out)
-    if found is None:
-        return
-    for name, value in settings.items():
-        if found["settings"].get(name) != value:
-            raise UsageError(
-                f"{out} holds a run with other settings: {name} is {found['settings'].get(name)} there and {value} "
-                "here; choose another --out, or --overwrite"
-            )
-
-
-def read_record(out: Path) -> dict[str, Any] | None:
-    """The `training.json` of a run folder, None where there is none. Raises ModelError when it is damaged."""
-    path = out / RECORD
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise ValueError(f"its format is {record['format']}, expected {FORMAT}")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(
-            f"{path} cannot be read ({error}); `ldznet train --overwrite` begins the run anew"
-        ) from error
-    return record
-
-
 def _write_record(plan: Plan, state: Run) -> None:
     if not processes.is_main():
         return
     record = {
-        "format": FORMAT,
+        "format": folder.FORMAT,
         "settings": plan.settings,
         "samples": {"training": len(plan.training), "validation": len(plan.validation)},
         "versions": versions_of(*_PACKAGES),
@@ -242,13 +196,4 @@ def _write_record(plan: Plan, state: Run) -> None:
         "processes": processes.count(),
         **{key: value for key, value in vars(state.progress).items() if key not in ("losses", "scaler")},
     }
-    write_atomically(plan.out / RECORD, (json.dumps(record, indent=1) + "\n").encode())
-
-
-def remove(out: Path) -> None:
-    """Deletes a former run and its logs (and nothing else) from `out`, which `plan` has looked at."""
-    checkpoint.remove_all(out)
-    for name in _LOGS:
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in (MANIFEST, RAW, EMA, RECORD):
-        (out / name).unlink(missing_ok=True)
+    write_atomically(plan.out / folder.RECORD, (json.dumps(record, indent=1) + "\n").encode())

@@ -44,13 +44,7 @@ class TensorBoard:
     """Event files in RUN/tensorboard; steps that a resumed run does again replace the former ones."""
 
     def __init__(self, run: Path, _settings: Settings, start: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UsageError(
-                "--track tensorboard needs TensorBoard: pip install 'ldznet-cli[tensorboard]'"
-            ) from error
-        self._writer = SummaryWriter(run / "tensorboard", purge_step=start + 1)
+        self._writer = _summary_writer()(run / "tensorboard", purge_step=start + 1)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
@@ -67,10 +61,7 @@ class WeightsAndBiases:
     """
 
     def __init__(self, run: Path, settings: Settings, start: int) -> None:
-        try:
-            import wandb  # type: ignore[import-not-found]
-        except ImportError as error:
-            raise UsageError("--track wandb needs Weights & Biases: pip install wandb") from error
+        wandb = _wandb()
         project = os.environ.get("WANDB_PROJECT", "ldznet")
         note = run / "wandb" / "run-id.txt"
         known = {"id": note.read_text("utf-8"), "resume": "allow"} if start and note.exists() else {}
@@ -90,10 +81,35 @@ class WeightsAndBiases:
         self._run.finish()
 
 
+def _summary_writer() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            "--track tensorboard needs TensorBoard: pip install 'ldznet-cli[tensorboard]'"
+        ) from error
+    return SummaryWriter
+
+
+def _wandb() -> Any:
+    try:
+        import wandb  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise UsageError("--track wandb needs Weights & Biases: pip install wandb") from error
+    return wandb
+
+
 TRACKERS: Mapping[str, Callable[[Path, Settings, int], Tracker]] = {
     "tensorboard": TensorBoard,
     "wandb": WeightsAndBiases,
 }
+_NEEDS: Mapping[str, Callable[[], Any]] = {"tensorboard": _summary_writer, "wandb": _wandb}
+
+
+def require(names: Sequence[str]) -> None:
+    """Raises UsageError where what one of these trackers needs is not installed: before a run begins, or is deleted."""
+    for name in names:
+        _NEEDS[name]()
 
 
 @contextmanager

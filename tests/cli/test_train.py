@@ -116,6 +116,9 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(gt, cache, tiny_l
     assert train(gt, tiny_ldm, *options, "--learning-rate", "0.5") == 2
     assert "learning_rate is 0.0005 there and 0.5 here" in _error(capsys)
     assert train(gt, tiny_ldm, *options, "--learning-rate", "0.5", "--overwrite") == 0
+    live = ["--net", "znet", "--size", "64", "--out", tmp_path / "run", "--learning-rate", "0.5"]
+    assert train(gt, tiny_ldm, *live) == 2
+    assert "features is cached there and live here" in _error(capsys)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(gt, cache, tiny_ldm, tmp_path, capsys):
@@ -414,6 +417,8 @@ def test_views_that_do_not_fit_the_cache_are_refused(gt, cache, tiny_ldm, tmp_pa
     run = ["--cache", cache, "--net", "znet", "--out", tmp_path / "run"]
     assert train(gt, tiny_ldm, *run, "--crop", "0.5") == 2
     assert "the views in the cache" in capsys.readouterr().err
+    assert train(gt, tiny_ldm, *run, "--crop", "2") == 2
+    assert "a share in (0, 1], found 2" in capsys.readouterr().err
     told = ["cache-features", "--gt", str(gt), "--ldm", str(tiny_ldm), "--cache", str(tmp_path / "c")]
     assert main([*told, "--views", "2"]) == 2
     assert "--crop and --flip" in capsys.readouterr().err

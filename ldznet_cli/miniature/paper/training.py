@@ -15,7 +15,8 @@ from ldznet_cli.miniature.paper.subsets import fewer_scenes, without_class
 from ldznet_cli.miniature.segmentation import cached_material, told
 from ldznet_cli.nets import NetConfig, for_ldm
 from ldznet_cli.nets.config import Fusion, Kind
-from ldznet_cli.training.run import Material, plan, read_record, run
+from ldznet_cli.training.folder import read_record
+from ldznet_cli.training.run import Material, plan, run
 
 
 @dataclass(frozen=True)
