@@ -177,12 +177,13 @@ def train(
 @contextmanager
 def _only_one(out: Path, overwrite: bool) -> Iterator[None]:
     """The folder is this training's, and empty where it begins anew; the process that talks sees to both."""
+    from ldznet_cli.samples.lock import locked
     from ldznet_cli.training import folder, processes
 
     if not processes.is_main():
         yield
         return
-    with folder.alone(out):
+    with locked(out, console.warn):
         if overwrite:
             folder.remove(out)
         yield

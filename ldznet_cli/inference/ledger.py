@@ -16,13 +16,13 @@ from typing import Any
 from ldznet_cli.errors import ImageError, NothingToDo, UsageError
 from ldznet_cli.features.key import digest
 from ldznet_cli.inference.answering import Finish
-from ldznet_cli.inference.lock import locked
 from ldznet_cli.inference.outputs import FAILED, MANIFEST, RECORDS, OutputPlan
 from ldznet_cli.inference.prompts import Prompt, Task
 from ldznet_cli.inference.record_file import Key, RecordFile, read_records
 from ldznet_cli.samples.atomic import write_atomically
 from ldznet_cli.samples.images import sha256_of, shown
 from ldznet_cli.samples.listing import ImageRef
+from ldznet_cli.samples.lock import locked
 from ldznet_cli.samples.record import Record, RecordImage
 
 

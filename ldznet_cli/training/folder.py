@@ -1,22 +1,19 @@
-"""A run's folder: whose it is, whether a run may begin or go on in it, and one training at a time."""
+"""A run's folder: whose it is, and whether a run may begin or go on in it."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
 from ldznet_cli.config import TRAINING_PICTURE
 from ldznet_cli.errors import AnnotationError, ModelError, UsageError
 from ldznet_cli.nets import read_info
 from ldznet_cli.nets.manifest import EMA, MANIFEST, RAW
-from ldznet_cli.samples.atomic import not_written
 from ldznet_cli.samples.fields import Fields
 from ldznet_cli.training import checkpoint
 
@@ -24,31 +21,8 @@ FORMAT = "ldznet.training/1"
 RECORD = "training.json"
 _LOGS = ("tensorboard", "wandb")
 """Folders of trackers."""
-_LOCK = ".lock"
 _FLAGS = {"precision": "dtype"}
 """Settings that their flags call otherwise."""
-
-
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Keeps other trainings out of `out` while the block runs; the system lets go of it when the process ends.
-
-    Raises UsageError where one is in it already, LdznetError where the folder cannot be written to.
-    """
-    lock = FileLock(out / _LOCK)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UsageError(
-            f"--out: a training is going on in {out}; wait for its end, or name another folder"
-        ) from None
-    except OSError as error:
-        raise not_written(out, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def check(out: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:

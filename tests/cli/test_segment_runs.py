@@ -15,7 +15,7 @@ from PIL import Image
 
 from ldznet_cli.cli import main
 from ldznet_cli.inference import ColourPredictor, ProbMap
-from ldznet_cli.inference.lock import locked
+from ldznet_cli.samples.lock import locked
 
 PREDICTORS = importlib.import_module("ldznet_cli.cli.predictors")
 SEGMENT = importlib.import_module("ldznet_cli.cli.segment")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ldznet_cli.cli import main
-from ldznet_cli.training.folder import alone
+from ldznet_cli.samples.lock import LOCK, locked
 from tests.training.world import squares
 
 STEPS = 3
@@ -56,11 +56,10 @@ def test_one_training_at_a_time(
     command: list[str], run: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = files(run)
-    with alone(run):
+    with locked(run):
         assert main([*command, "--out", str(run), *options]) == 2
-    assert error(capsys) == (
-        f"ldznet: error: --out: a training is going on in {run}; wait for its end, or name another folder"
-    )
+        assert files(run).keys() - before.keys() == {LOCK}
+    assert f"{run}: another run writes there (process " in error(capsys)
     assert files(run) == before
     assert main([*command, "--out", str(run), *options]) == 0
 

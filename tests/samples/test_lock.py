@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from ldznet_cli.errors import LdznetError, UsageError
-from ldznet_cli.inference.lock import LOCK, locked
+from ldznet_cli.samples.lock import LOCK, locked
 
-MODULE = importlib.import_module("ldznet_cli.inference.lock")
+MODULE = importlib.import_module("ldznet_cli.samples.lock")
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ldznet_cli.inference.lock import locked
+from ldznet_cli.samples.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
