@@ -66,14 +66,14 @@ def remove(out: Path) -> None:
 
 
 def _check_owner(out: Path) -> None:
-    """Raises UsageError for a folder with something in it that is no run; what is hidden (a lock, a file that was
-    half written) is nobody's."""
+    """Raises UsageError for a folder with something in it that is no run; our own lock, and files that were half
+    written, are nobody's."""
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():
             raise UsageError(f"--out: {place} is a file; name a folder")
     if (out / RECORD).exists() or not out.exists():
         return
-    names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".ldznet.")}
     if names - {*_LOGS, TRAINING_PICTURE}:
         raise UsageError(
             f"--out: {out} is not empty and holds no training run ({RECORD}); choose another folder"
@@ -100,7 +100,10 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _check_weights(out: Path) -> None:
-    """Raises ModelError where the best weights so far are gone: no checkpoint has them."""
+    """Raises ModelError where the best weights so far are gone: no checkpoint has them.
+
+    Their hashes are not asked for: a run that was killed while it saved better ones goes on.
+    """
     try:
         read_info(out)
         for name in (RAW, EMA):

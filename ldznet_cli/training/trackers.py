@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -44,7 +44,18 @@ class TensorBoard:
     """Event files in RUN/tensorboard; steps that a resumed run does again replace the former ones."""
 
     def __init__(self, run: Path, _settings: Settings, start: int) -> None:
-        self._writer = _summary_writer()(run / "tensorboard", purge_step=start + 1)
+        self._writer = self.needs()(run / "tensorboard", purge_step=start + 1)
+
+    @staticmethod
+    def needs() -> Any:
+        """PyTorch's writer. Raises UsageError where TensorBoard is not installed."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise UsageError(
+                "--track tensorboard needs TensorBoard: pip install 'ldznet-cli[tensorboard]'"
+            ) from error
+        return SummaryWriter
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
@@ -61,7 +72,7 @@ class WeightsAndBiases:
     """
 
     def __init__(self, run: Path, settings: Settings, start: int) -> None:
-        wandb = _wandb()
+        wandb = self.needs()
         project = os.environ.get("WANDB_PROJECT", "ldznet")
         note = run / "wandb" / "run-id.txt"
         known = {"id": note.read_text("utf-8"), "resume": "allow"} if start and note.exists() else {}
@@ -74,6 +85,15 @@ class WeightsAndBiases:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(self._run.id, "utf-8")
 
+    @staticmethod
+    def needs() -> Any:
+        """The package. Raises UsageError where it is not installed."""
+        try:
+            import wandb  # type: ignore[import-not-found]
+        except ImportError as error:
+            raise UsageError("--track wandb needs Weights & Biases: pip install wandb") from error
+        return wandb
+
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
 
@@ -81,35 +101,16 @@ class WeightsAndBiases:
         self._run.finish()
 
 
-def _summary_writer() -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            "--track tensorboard needs TensorBoard: pip install 'ldznet-cli[tensorboard]'"
-        ) from error
-    return SummaryWriter
-
-
-def _wandb() -> Any:
-    try:
-        import wandb  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise UsageError("--track wandb needs Weights & Biases: pip install wandb") from error
-    return wandb
-
-
-TRACKERS: Mapping[str, Callable[[Path, Settings, int], Tracker]] = {
+TRACKERS: Mapping[str, type[TensorBoard | WeightsAndBiases]] = {
     "tensorboard": TensorBoard,
     "wandb": WeightsAndBiases,
 }
-_NEEDS: Mapping[str, Callable[[], Any]] = {"tensorboard": _summary_writer, "wandb": _wandb}
 
 
 def require(names: Sequence[str]) -> None:
     """Raises UsageError where what one of these trackers needs is not installed: before a run begins, or is deleted."""
     for name in names:
-        _NEEDS[name]()
+        TRACKERS[name].needs()
 
 
 @contextmanager
@@ -121,7 +122,7 @@ def tracked(names: Sequence[str], run: Path, settings: Settings, start: int) -> 
     Raises UsageError where what one of them needs is not installed.
     """
     with ExitStack() as stack:
-        trackers = [TRACKERS[name](run, settings, start) for name in names]
+        trackers: list[Tracker] = [TRACKERS[name](run, settings, start) for name in names]
         for tracker in trackers:
             stack.callback(tracker.close)
         yield trackers

@@ -156,6 +156,14 @@ def test_what_was_half_written_is_nobody_s(command: list[str], tmp_path: Path) -
     assert main([*command, "--out", str(tmp_path / "run")]) == 0
 
 
+def test_other_hidden_files_are_somebody_s(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run" / ".git").mkdir(parents=True)
+    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert "is not empty and holds no training run" in error(capsys)
+
+
 @pytest.mark.parametrize("below", ["", "run"])
 def test_a_file_is_no_folder(
     command: list[str], tmp_path: Path, below: str, capsys: pytest.CaptureFixture[str]
